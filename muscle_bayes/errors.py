@@ -1,0 +1,120 @@
+"""Every typed error of muscle_bayes.
+
+Each message names the participant, file or column, says what is wrong and what to do next.
+"""
+
+
+class MuscleBayesError(Exception):
+    """Base of all errors that muscle_bayes raises on purpose.
+
+    Parameters
+    ----------
+    where : str
+        The participant, file, column or term that the error is about.
+    problem : str
+        What is wrong, as one sentence, with why it matters where that is not plain.
+    remedy : str
+        What to do next.
+
+    Attributes
+    ----------
+    exit_code : int
+        What the command line exits with: 3 for bad input, 4 for a fit that failed its gate.
+    """
+
+    exit_code = 3
+
+    def __init__(self, where: str, problem: str, remedy: str) -> None:
+        self.where, self.problem, self.remedy = where, problem, remedy
+        super().__init__(f"{where}: {problem.rstrip('.')}. {remedy.rstrip('.')}.")
+
+    def __reduce__(self) -> tuple[type["MuscleBayesError"], tuple[str, str, str]]:
+        # Without this an error raised in a worker process cannot be unpickled in the parent.
+        return type(self), (self.where, self.problem, self.remedy)
+
+
+class MissingDependencyError(MuscleBayesError):
+    """An optional package that this step needs is not installed."""
+
+
+# --- images -----------------------------------------------------------------------------------------------------------
+
+
+class ImageError(MuscleBayesError):
+    """An image cannot be used."""
+
+
+class CorruptImageError(ImageError):
+    """A file cannot be read as an image (corrupt gzip, truncated, not NIfTI)."""
+
+
+class EmptyImageError(ImageError):
+    """An image holds no signal: all zero or all not-a-number."""
+
+
+class GridMismatchError(ImageError):
+    """Images that belong together lie on different grids."""
+
+
+class LabelSchemeError(ImageError):
+    """A label map does not follow the scheme that it was read with."""
+
+
+class CompartmentNotFoundError(ImageError):
+    """No muscle compartment could be found in an image."""
+
+
+class MixtureNotSeparableError(ImageError):
+    """Lean and adipose intensities of one contrast do not separate, so a mixture would invent a figure."""
+
+
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+
+class TableError(MuscleBayesError):
+    """A participant or measurement table cannot be used."""
+
+
+class MissingColumnError(TableError):
+    """A column that is needed is not there."""
+
+
+class DuplicateKeyError(TableError):
+    """A participant-session (or measurement key) occurs more than once."""
+
+
+class EmptyTableError(TableError):
+    """A table has no rows, or none are left after exclusions and complete cases."""
+
+
+class InvalidValueError(TableError):
+    """A column holds values outside what its definition allows."""
+
+
+# --- models, fits, studies --------------------------------------------------------------------------------------------
+
+
+class ModelFileError(MuscleBayesError):
+    """A model file is missing or breaks a rule of the model format."""
+
+
+class FormulaError(MuscleBayesError):
+    """A formula uses something outside the grammar."""
+
+
+class StudyFileError(MuscleBayesError):
+    """A study file is missing or breaks a rule of the study format."""
+
+
+class FitFileError(MuscleBayesError):
+    """A saved fit cannot be read."""
+
+
+class UnconvergedFitError(MuscleBayesError):
+    """A fit failed its gate, so no estimate is drawn from it unless that is asked for."""
+
+    exit_code = 4
+
+
+class EstimandError(MuscleBayesError):
+    """An estimand is not defined for this fit or these levels."""
