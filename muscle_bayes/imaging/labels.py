@@ -31,7 +31,11 @@ SCHEME: Mapping[int, Structure] = MappingProxyType(
     {
         1: Structure("subcutaneous_fat", is_muscle=False),
         2: Structure("bone", is_muscle=False),
-        **{3 + 2 * i + j: Structure(muscle, side) for i, muscle in enumerate(MUSCLES) for j, side in enumerate(("left", "right"))},
+        **{
+            3 + 2 * i + j: Structure(muscle, side)
+            for i, muscle in enumerate(MUSCLES)
+            for j, side in enumerate(("left", "right"))
+        },
         17: Structure("other"),
     }
 )

@@ -1,0 +1,288 @@
+"""A fit: the posterior (or the maximum) of a model, with all that estimands need and all that a reader should know."""
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from arviz_stats.base import array_stats
+
+from muscle_bayes.errors import UnconvergedFitError
+from muscle_bayes.inference.diagnostics import Diagnostics
+from muscle_bayes.inference.draws import Draws
+from muscle_bayes.inference.support import Support
+from muscle_bayes.specification.model import Model
+from muscle_bayes.specification.recipe import Recipe
+
+Method = Literal["nuts", "laplace", "ml"]
+_SOFTWARE = ("muscle-bayes", "numpy", "scipy", "pandas", "formulae", "bambi", "pymc", "pytensor", "nutpie", "arviz")
+_MANY = 64
+
+
+@dataclass(frozen=True)
+class Maximum:
+    """The maximum of the marginal likelihood.
+
+    Attributes
+    ----------
+    coefficients : numpy.ndarray, shape (1 + p,)
+        The intercept of the columns as they are, then the coefficients.
+    covariance : numpy.ndarray, shape (1 + p, 1 + p)
+        Their Wald covariance.
+    site_sd : float or None
+        Standard deviation of the site effects; None without a site term.
+    site_effects : numpy.ndarray, shape (J,)
+        Conditional modes.
+    log_likelihood : float
+        Marginal, by the Laplace approximation (as lme4's default).
+    """
+
+    coefficients: np.ndarray
+    covariance: np.ndarray
+    site_sd: float | None
+    site_effects: np.ndarray
+    log_likelihood: float
+
+
+@dataclass(frozen=True, repr=False)
+class Fit:
+    """A model fitted to a cohort.
+
+    Attributes
+    ----------
+    model : Model
+        What was fitted, priors included.
+    method : {"nuts", "laplace", "ml"}
+        By which engine; `auto` leaves the one that it took.
+    seed : int
+        Seed of every random number in the fit.
+    recipe : Recipe
+        Turns raw values of persons into design columns.
+    posterior : xarray.DataTree or None
+        Groups posterior and sample_stats, 4 chains x draws, with Bambi's names; None for `ml`.
+    maximum : Maximum or None
+        For `ml` only.
+    support : Support
+        Distributions of the analysis set.
+    diagnostics : Diagnostics
+        The gate and its findings.
+    flow : pandas.DataFrame
+        From the table that was read to the analysis set, with counts.
+    n, events : int
+        Participants and events of the analysis set.
+    simulated : bool
+        Whether the data are simulated.
+    data_hash : str
+        SHA-256 of the analysis set's columns.
+    cohort : pandas.DataFrame or None
+        The analysis set; None after `load_fit` without a cohort.
+    """
+
+    model: Model
+    method: Method
+    seed: int
+    recipe: Recipe
+    posterior: xr.DataTree | None
+    maximum: Maximum | None
+    support: Support
+    diagnostics: Diagnostics
+    flow: pd.DataFrame
+    n: int
+    events: int
+    simulated: bool
+    data_hash: str
+    cohort: pd.DataFrame | None = field(default=None, compare=False)
+
+    @cached_property
+    def _draws(self) -> Draws:
+        if self.posterior is not None:
+            return Draws.from_dataset(self.posterior["posterior"].to_dataset(), self.recipe)
+        assert self.maximum is not None
+        # Risks of a maximum-likelihood fit come from draws of its Wald approximation; site effects stay at their modes.
+        rng = np.random.default_rng(self.seed)
+        drawn = rng.multivariate_normal(
+            self.maximum.coefficients, self.maximum.covariance, size=(4, 1000), method="eigh"
+        )
+        effects = np.broadcast_to(self.maximum.site_effects, (4, 1000, len(self.maximum.site_effects)))
+        sd = None if self.maximum.site_sd is None else np.full((4, 1000), self.maximum.site_sd)
+        return Draws(drawn[..., 0], drawn[..., 1:], effects, sd)
+
+    def coefficients(self) -> np.ndarray:
+        """Return draws of the coefficients.
+
+        Returns
+        -------
+        numpy.ndarray, shape (S, 1 + p)
+            The intercept of the columns as they are, then the coefficients in the order of `recipe.columns`; chain after
+            chain. For `ml`, 4,000 draws of N(maximum, Wald covariance).
+        """
+        flat = self._draws.flat
+        return np.column_stack([flat.intercept, flat.coefficients])
+
+    def site_effects(self) -> np.ndarray:
+        """Return draws of the site effects.
+
+        Returns
+        -------
+        numpy.ndarray, shape (S, J)
+            Log odds against the typical site, in the order of `recipe.site_levels`.
+        """
+        return self._draws.flat.site_effects
+
+    def site_sd(self) -> np.ndarray:
+        """Return draws of the standard deviation of the site effects.
+
+        Returns
+        -------
+        numpy.ndarray, shape (S,)
+            Log odds; zeros without a site term.
+        """
+        sd = self._draws.flat.site_sd
+        return np.zeros(self._draws.intercept.size) if sd is None else sd
+
+    @property
+    def weights_ess(self) -> float | None:
+        """Effective sample size of the raw importance weights of a `laplace` fit, else None."""
+        if self.posterior is None or "ess" not in self.posterior["sample_stats"].attrs:
+            return None
+        return float(self.posterior["sample_stats"].attrs["ess"])
+
+    def mcse(self, values: np.ndarray, kind: Literal["mean", "median"] = "median") -> np.ndarray:
+        """Return the Monte Carlo standard error of a summary of quantities computed draw by draw.
+
+        Parameters
+        ----------
+        values : numpy.ndarray, shape (S,) or (S, k)
+            One row a draw, in the order of `coefficients`.
+        kind : {"mean", "median"}
+            Which summary.
+
+        Returns
+        -------
+        numpy.ndarray, shape (k,)
+            NaN for `ml`. For `laplace` from the effective size of the raw weights. For `nuts` from the chains; with more
+            than 64 quantities from the least effective parameter, which bounds each of them.
+
+        Notes
+        -----
+        The standard error of a median is taken as that of the mean times sqrt(pi / 2), exact for a normal quantity, where it
+        is not computed from the chains.
+        """
+        values = np.asarray(values, dtype=float).reshape(len(values), -1)
+        if self.posterior is None:
+            return np.full(values.shape[1], np.nan)
+        chains, draws = self._draws.intercept.shape
+        if self.weights_ess is None and values.shape[1] <= _MANY:
+            chained = values.reshape(chains, draws, -1)
+            return np.array(
+                [
+                    float(array_stats.mcse(chained[..., i], chain_axis=0, draw_axis=1, method=kind))
+                    for i in range(values.shape[1])
+                ]
+            )
+        ess = self.weights_ess
+        if ess is None:
+            ess = float(np.nanmin(self.diagnostics.parameters["ess_bulk"]))
+        factor = np.sqrt(np.pi / 2) if kind == "median" else 1.0
+        return factor * values.std(axis=0, ddof=1) / np.sqrt(ess)
+
+    def require_converged(self, allow_unconverged: bool = False) -> None:
+        """Refuse to go on from a fit that failed its gate.
+
+        Parameters
+        ----------
+        allow_unconverged : bool
+            Go on all the same.
+
+        Raises
+        ------
+        UnconvergedFitError
+            With the failures, unless allowed.
+        """
+        if self.diagnostics.passed or allow_unconverged:
+            return
+        failures = "; ".join(finding.text for finding in self.diagnostics.findings if finding.kind == "failure")
+        raise UnconvergedFitError(
+            f"fit of {self.model.name!r} by {self.method}",
+            f"it failed its gate: {failures}",
+            "Mend the fit, or pass allow_unconverged=True, which stays written on every result",
+        )
+
+    def provenance(self) -> dict[str, Any]:
+        """Say which fit a result came from.
+
+        Returns
+        -------
+        dict
+            model, title, outcome, method, seed, n, events, sites, simulated, interval, data_hash, converged, versions.
+        """
+        return {
+            "model": self.model.name,
+            "title": self.model.title,
+            "outcome": self.model.outcome_label,
+            "method": self.method,
+            "seed": self.seed,
+            "n": self.n,
+            "events": self.events,
+            "sites": len(self.recipe.site_levels),
+            "simulated": self.simulated,
+            "interval": 0.95,
+            "data_hash": self.data_hash,
+            "converged": self.diagnostics.passed,
+            "versions": software_versions(),
+        }
+
+    def summary(self) -> pd.DataFrame:
+        """Return one row a parameter: mean, sd, 95 % interval, and Monte Carlo error where there is one."""
+        return self.diagnostics.parameters
+
+    def save(self, path: str | Path, *, rows: bool = False) -> Path:
+        """Write the fit to a NetCDF file; see `muscle_bayes.inference.storage.save_fit`."""
+        from muscle_bayes.inference.storage import save_fit
+
+        return save_fit(self, path, rows=rows)
+
+    def __repr__(self) -> str:
+        """Return what was fitted, to how many, and the verdict of the gate."""
+        simulated = " (simulated data)" if self.simulated else ""
+        run = f"{self.method}, seed {self.seed}: {self.n:,} participants, {self.events:,} events"
+        head = f"{self.model.title or self.model.name}{simulated}\n{self.model.parsed}\n{run}"
+        return f"{head}\n{self.diagnostics}\n{self.summary().to_string(float_format=lambda value: f'{value:.3g}')}"
+
+    def _repr_html_(self) -> str:
+        simulated = " <em>(simulated data)</em>" if self.simulated else ""
+        table = self.summary().to_html(float_format=lambda value: f"{value:.3g}")
+        findings = "".join(f"<li>{finding.kind}: {finding.text}</li>" for finding in self.diagnostics.findings)
+        return (
+            f"<p><strong>{self.model.title or self.model.name}</strong>{simulated}<br><code>{self.model.parsed}</code><br>"
+            f"{self.method}, seed {self.seed}: {self.n:,} participants, {self.events:,} events; gate "
+            f"{'passed' if self.diagnostics.passed else 'FAILED'}</p><ul>{findings}</ul>{table}"
+        )
+
+
+def hash_rows(frame: pd.DataFrame) -> str:
+    """Return a SHA-256 of a table's values, the same on every machine.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        The columns that a model used.
+
+    Returns
+    -------
+    str
+        Hexadecimal digest.
+    """
+    plain = frame.astype({name: "object" for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])})
+    rows = pd.util.hash_pandas_object(plain, index=False).to_numpy()
+    return hashlib.sha256(rows.tobytes() + ",".join(map(str, frame.columns)).encode()).hexdigest()
+
+
+def software_versions() -> dict[str, str]:
+    """Return the versions of what a fit rests on."""
+    return {name: version(name) for name in _SOFTWARE}

@@ -1,0 +1,101 @@
+"""The event that an outcome counts: ``cbp == 1``, ``pain_nrs >= 4``, ``status == "case"``."""
+
+import operator
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from muscle_bayes.errors import ModelFileError
+
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+_EVENT = re.compile(
+    r"""\s*(?P<column>[A-Za-z][A-Za-z0-9_]*)\s*(?P<sign>==|!=|>=|<=|>|<)\s*"""
+    r"""(?:(?P<number>-?\d+(?:\.\d+)?)|"(?P<text>[^"\\]*)")\s*"""
+)
+
+
+@dataclass(frozen=True)
+class Event:
+    """A comparison of one column with one value.
+
+    Attributes
+    ----------
+    column : str
+        Column of the cohort.
+    sign : str
+        One of == != >= <= > <.
+    value : float or str
+        What the column is compared with.
+    """
+
+    column: str
+    sign: str
+    value: float | str
+
+    def happened(self, column: pd.Series) -> np.ndarray:
+        """Return 1.0 where the event happened, 0.0 where not, NaN where the column is missing.
+
+        Parameters
+        ----------
+        column : pandas.Series, shape (n,)
+            The outcome column.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n,), float64
+            The binary outcome.
+        """
+        missing = column.isna().to_numpy()
+        if isinstance(self.value, str):
+            compared = _OPERATORS[self.sign](column.astype("str").to_numpy(dtype=object), self.value)
+        else:
+            numbers = pd.to_numeric(column).to_numpy(dtype=float, na_value=np.nan)
+            compared = _OPERATORS[self.sign](numbers, self.value)
+        return np.where(missing, np.nan, np.asarray(compared, dtype=float))
+
+    def __str__(self) -> str:
+        """Return the event as a model file writes it."""
+        value = f'"{self.value}"' if isinstance(self.value, str) else f"{self.value:g}"
+        return f"{self.column} {self.sign} {value}"
+
+
+def parse_event(text: str, *, where: str = "event") -> Event:
+    """Parse an event.
+
+    Parameters
+    ----------
+    text : str
+        Such as ``pain_nrs >= 4``.
+    where : str
+        What an error names.
+
+    Returns
+    -------
+    Event
+        The comparison.
+
+    Raises
+    ------
+    ModelFileError
+        Where the text is not one comparison of a column with a number or a quoted text.
+    """
+    found = _EVENT.fullmatch(text)
+    if found is None:
+        raise ModelFileError(
+            where, f"{text!r} is not an event", "Write it as COLUMN SIGN VALUE, such as 'pain_nrs >= 4'"
+        )
+    value: float | str = float(found["number"]) if found["number"] is not None else found["text"]
+    if isinstance(value, str) and found["sign"] not in {"==", "!="}:
+        raise ModelFileError(where, f"{text!r} orders a text", "Compare a text with == or != only")
+    return Event(found["column"], found["sign"], value)

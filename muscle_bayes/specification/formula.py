@@ -1,0 +1,240 @@
+"""Model formulas: a written grammar, parsed here before anything else sees the string.
+
+A model file is input from outside, and formula engines evaluate what they are given as Python. So nothing outside this
+grammar is accepted, and what is handed on is written anew from the parsed terms::
+
+    formula  :=  NAME "~" sum
+    sum      :=  term ("+" term)*
+    term     :=  group | product | "1"
+    group    :=  "(" ("1" | sum) "|" NAME ")"
+    product  :=  factor ((":" | "*") factor)*
+    factor   :=  NAME | "(" sum ")"
+    NAME     :=  a letter, then letters, digits and "_"
+
+``a * b`` is ``a + b + a:b``. The intercept is always in the model.
+"""
+
+import re
+from dataclasses import dataclass
+from itertools import product
+
+from muscle_bayes.errors import FormulaError
+
+_TOKEN = re.compile(r"\s*(?:(?P<name>[A-Za-z][A-Za-z0-9_]*)|(?P<number>\d+)|(?P<sign>[~+:*|()]))")
+_MAX_LENGTH = 2_000
+_MAX_DEPTH = 20
+
+Term = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class GroupTerm:
+    """Coefficients that vary over the levels of a grouping factor.
+
+    Attributes
+    ----------
+    factor : str
+        The grouping column, such as `site`.
+    slopes : tuple of Term
+        Terms whose coefficients vary beside the intercept; empty for a random intercept.
+    """
+
+    factor: str
+    slopes: tuple[Term, ...] = ()
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A parsed formula.
+
+    Attributes
+    ----------
+    response : str
+        Name of the outcome.
+    terms : tuple of Term
+        Common terms, main effects before interactions (as R orders them), else as written; without the intercept.
+    groups : tuple of GroupTerm
+        Group-level terms.
+    """
+
+    response: str
+    terms: tuple[Term, ...]
+    groups: tuple[GroupTerm, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every predictor of the common and varying terms, once, in the order of appearance."""
+        every = [*self.terms, *(slope for group in self.groups for slope in group.slopes)]
+        return tuple(dict.fromkeys(name for term in every for name in term))
+
+    @property
+    def common(self) -> str:
+        """The common part, written anew: ``1 + a + b + a:b``."""
+        return " + ".join(["1", *(":".join(term) for term in self.terms)])
+
+    def __str__(self) -> str:
+        """Return the canonical formula."""
+        parts = [self.common]
+        for group in self.groups:
+            parts.append(f"({' + '.join(['1', *(':'.join(slope) for slope in group.slopes)])}|{group.factor})")
+        return f"{self.response} ~ {' + '.join(parts)}"
+
+
+def parse_formula(text: str, *, where: str = "formula") -> Formula:
+    """Parse a formula by the grammar of this module.
+
+    Parameters
+    ----------
+    text : str
+        Such as ``cbp ~ intermat_z * lmm_z + age_z + (1|site)``.
+    where : str
+        What an error names, such as the model file.
+
+    Returns
+    -------
+    Formula
+        The parsed formula.
+
+    Raises
+    ------
+    FormulaError
+        Where the text is outside the grammar; nothing of it has been evaluated.
+    """
+    return _Parser(text, where).formula()
+
+
+class _Parser:
+    """Recursive descent over the tokens of one formula."""
+
+    def __init__(self, text: str, where: str) -> None:
+        self.where = where
+        if len(text) > _MAX_LENGTH:
+            raise self.error(f"the formula has {len(text)} characters; {_MAX_LENGTH} are allowed")
+        self.text = text
+        self.tokens = self.tokenise(text)
+        self.position = 0
+        self.depth = 0
+
+    def error(self, problem: str) -> FormulaError:
+        return FormulaError(
+            self.where,
+            problem,
+            "Write it from column names, ~ + : * | ( ) and 1, such as 'cbp ~ intermat_z * lmm_z + age_z + (1|site)'",
+        )
+
+    def tokenise(self, text: str) -> list[str]:
+        tokens, at = [], 0
+        stripped = text.rstrip()
+        while at < len(stripped):
+            found = _TOKEN.match(stripped, at)
+            if found is None:
+                rest = stripped[at:].lstrip()
+                raise self.error(f"{rest[:1]!r} is not allowed in a formula (at {rest[:20]!r})")
+            token = found.group(found.lastgroup or 0)
+            if "__" in token:
+                raise self.error(f"{token!r} holds a double underscore, which no column may")
+            tokens.append(token)
+            at = found.end()
+        return tokens
+
+    def peek(self) -> str:
+        return self.tokens[self.position] if self.position < len(self.tokens) else ""
+
+    def take(self) -> str:
+        token = self.peek()
+        self.position += 1
+        return token
+
+    def expect(self, token: str) -> None:
+        found = self.take()
+        if found != token:
+            raise self.error(f"expected {token!r}, found {found or 'the end'!r}")
+
+    def name(self) -> str:
+        token = self.take()
+        if not token[:1].isalpha():
+            raise self.error(f"expected a column name, found {token or 'the end'!r}")
+        return token
+
+    def formula(self) -> Formula:
+        response = self.name()
+        self.expect("~")
+        terms: list[Term] = []
+        groups: list[GroupTerm] = []
+        while True:
+            if self.peek() == "(" and self.is_group():
+                groups.append(self.group())
+            else:
+                terms += self.product()
+            if not self.peek():
+                break
+            self.expect("+")
+        unique = tuple(dict.fromkeys(_canonical(terms)))
+        if response in {name for term in unique for name in term}:
+            raise self.error(f"the outcome {response!r} is also a predictor")
+        if len({group.factor for group in groups}) < len(groups):
+            raise self.error("a grouping factor has two terms; put its varying coefficients into one")
+        return Formula(response, unique, tuple(groups))
+
+    def is_group(self) -> bool:
+        depth = 0
+        for token in self.tokens[self.position :]:
+            depth += (token == "(") - (token == ")")
+            if token == "|" and depth == 1:
+                return True
+            if depth == 0:
+                return False
+        return False
+
+    def group(self) -> GroupTerm:
+        self.expect("(")
+        slopes = self.sum()
+        self.expect("|")
+        factor = self.name()
+        self.expect(")")
+        return GroupTerm(factor, tuple(dict.fromkeys(_canonical(slopes))))
+
+    def sum(self) -> list[Term]:
+        terms = self.product()
+        while self.peek() == "+":
+            self.take()
+            terms += self.product()
+        return terms
+
+    def product(self) -> list[Term]:
+        left = self.factor()
+        while self.peek() in {":", "*"}:
+            sign = self.take()
+            right = self.factor()
+            if not left or not right:
+                raise self.error("1 cannot be multiplied with a column")
+            crossed = [tuple(dict.fromkeys(a + b)) for a, b in product(left, right)]
+            left = [*left, *right, *crossed] if sign == "*" else crossed
+            if len(left) > 200:
+                raise self.error("the formula expands to more than 200 terms")
+        return left
+
+    def factor(self) -> list[Term]:
+        token = self.peek()
+        if token == "(":
+            self.depth += 1
+            if self.depth > _MAX_DEPTH:
+                raise self.error(f"brackets are nested more than {_MAX_DEPTH} deep")
+            self.take()
+            inside = self.sum()
+            self.expect(")")
+            self.depth -= 1
+            return inside
+        if token.isdigit():
+            if self.take() != "1":
+                raise self.error(f"the number {token} is not allowed; the intercept is 1 and always in the model")
+            return []
+        return [(self.name(),)]
+
+
+def _canonical(terms: list[Term]) -> list[Term]:
+    """Drop repeats that differ only in the order of their factors (``a:b`` and ``b:a``), the first one stays."""
+    seen: dict[frozenset[str], Term] = {}
+    for term in terms:
+        seen.setdefault(frozenset(term), term)
+    return sorted(seen.values(), key=len)
