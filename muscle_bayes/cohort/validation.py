@@ -56,7 +56,10 @@ def typed(table: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem]]:
             continue
         read, unreadable, why = numbers(table[name])
         if why is None:
-            new[name] = read if variable is not None or _is_plain(table[name]) else table[name]
+            if variable is not None:
+                new[name] = read
+            else:
+                new[name] = _as_whole(read) if _is_plain(table[name]) else table[name]
         elif variable is None:
             new[name] = table[name]
         else:
@@ -68,6 +71,12 @@ def typed(table: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem]]:
 def _is_plain(values: pd.Series) -> bool:
     """Tell whether a study's own column is text or numbers; dates, booleans and categories stay as they are."""
     return isinstance(values.dtype, pd.StringDtype) or values.dtype == object
+
+
+def _as_whole(values: pd.Series) -> pd.Series:
+    """Return complete whole numbers as integers, as a parquet file of the same table would have them."""
+    whole = len(values) and values.notna().all() and bool((values % 1 == 0).all())
+    return values.astype("int64") if whole else values
 
 
 def _unreadable(table: pd.DataFrame, variable: Variable, rows: pd.Series, why: str) -> Problem:
