@@ -1,0 +1,149 @@
+"""The grammar accepts formulas and nothing else, before anything is evaluated."""
+
+import pytest
+from formulae import model_description
+from hypothesis import given
+from hypothesis import strategies as st
+
+from muscle_bayes.errors import FormulaError
+from muscle_bayes.specification.formula import parse_formula
+
+HOSTILE = [
+    'y ~ x + pd.io.common.os.system("id")',
+    "y ~ __import__('os')",
+    "y ~ x + os.system('id')",
+    "y ~ I(x)",
+    "y ~ np.log(x)",
+    "y ~ log(x)",
+    "y ~ eval('1')",
+    "y ~ exec('1')",
+    "y ~ open('f')",
+    "y ~ x.y",
+    "y ~ x[0]",
+    "y ~ {x}",
+    "y ~ `x y`",
+    "y ~ 'x'",
+    'y ~ "x"',
+    "y ~ x; import os",
+    "y ~ x\nimport os\n",
+    "y ~ x # comment",
+    "y ~ lambda: 0",
+    "y ~ x if 1 else z",
+    "y ~ x @ z",
+    "y ~ x ** 2",
+    "y ~ x ^ 2",
+    "y ~ x / z",
+    "y ~ x % z",
+    "y ~ x - z",
+    "y ~ x = z",
+    "y ~ x := z",
+    "y ~ x == z",
+    "y ~ x < z",
+    "y ~ x > z",
+    "y ~ x & z",
+    "y ~ !x",
+    "y ~ ~x",
+    "y ~ x, z",
+    "y ~ $x",
+    "y ~ \\x",
+    "y ~ x\x00",
+    "y ~ é + x",
+    "y ~ x٣",
+    "y ~ ｘ",
+    "y ~ __class__",
+    "y ~ x__y",
+    "y ~ _x",
+    "y ~ __builtins__",
+    "y ~ ().__class__",
+    "y ~ (1).__class__.__bases__",
+    "y ~ f(x)",
+    "y ~ scale(x)",
+    "y ~ bs(x, df=4)",
+    "y ~ C(x)",
+    "y ~ offset(x)",
+    "y ~ (1|site) + (1|site)",
+    "y ~ (1|f(site))",
+    "y ~ (1|site|region)",
+    "y ~ (1|)",
+    "y ~ (|site)",
+    "y ~ (1|site",
+    "y ~ 1|site",
+    "y ~ x +",
+    "y ~ + x",
+    "y ~ x x",
+    "y ~ ()",
+    "y ~",
+    "~ x",
+    "y",
+    "",
+    "   ",
+    "y ~ x ~ z",
+    "f(y) ~ x",
+    "y[0] ~ x",
+    "1 ~ x",
+    "y ~ 0 + x",
+    "y ~ 2",
+    "y ~ 1e309",
+    "y ~ 1*x",
+    "y ~ y + x",
+    "y ~ " + "(" * 50 + "x" + ")" * 50,
+    "y ~ " + " * ".join(f"x{i}" for i in range(40)),
+    "y ~ " + "x" * 5000,
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_refuses_what_is_outside_the_grammar(text: str) -> None:
+    with pytest.raises(FormulaError, match="formula"):
+        parse_formula(text)
+
+
+def test_there_are_at_least_sixty_hostile_strings() -> None:
+    assert len(set(HOSTILE)) >= 60
+
+
+@given(st.text(alphabet="xyz01 ~+:*|()_.[]'\"\\\n\t-", max_size=60))
+def test_any_text_is_parsed_or_refused(text: str) -> None:
+    try:
+        formula = parse_formula(text)
+    except FormulaError:
+        return
+    assert parse_formula(str(formula)) == formula
+    assert set("".join(formula.names)) <= set("xyz01_")
+
+
+def _terms_by_formulae(text: str) -> set[frozenset[str]]:
+    described = model_description(text)
+    return {
+        frozenset(str(component.name) for component in term.components)
+        for term in described.common_terms
+        if term.name != "Intercept"
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "y ~ a",
+        "y ~ a + b",
+        "y ~ a * b",
+        "y ~ a * b + b:a",
+        "y ~ a:b + a + b",
+        "y ~ (a + b) * c",
+        "y ~ a * b * c",
+        "y ~ (a + b):c + a + b + c",
+        "y ~ 1 + a",
+        "y ~ a + (1|site)",
+        "y ~ a * b + (1|site)",
+    ],
+)
+def test_expands_as_formulae_does(text: str) -> None:
+    formula = parse_formula(text)
+    assert {frozenset(term) for term in formula.terms} == _terms_by_formulae(text)
+    assert _terms_by_formulae(str(formula)) == _terms_by_formulae(text)
+
+
+def test_group_terms() -> None:
+    formula = parse_formula("y ~ a + (1 + a|site)")
+    assert [(group.factor, group.slopes) for group in formula.groups] == [("site", (("a",),))]
+    assert str(formula) == "y ~ 1 + a + (1 + a|site)"
