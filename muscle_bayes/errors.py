@@ -52,6 +52,14 @@ class EmptyImageError(ImageError):
     """An image holds no signal: all zero or all not-a-number."""
 
 
+class ImageDimensionError(ImageError):
+    """An image is not one three-dimensional volume with a usable affine."""
+
+
+class ImageUnitsError(ImageError):
+    """Values of an image do not suit its role (fractions where signals are needed, negative magnitudes)."""
+
+
 class GridMismatchError(ImageError):
     """Images that belong together lie on different grids."""
 

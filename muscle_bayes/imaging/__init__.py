@@ -1,1 +1,23 @@
-"""."""
+"""Images to measurements: readers, fat signal fraction, compartments, adipose volume, the hull backend."""
+
+from muscle_bayes.imaging.fat_fraction import T1Correction
+from muscle_bayes.imaging.hull import hull_compartment
+from muscle_bayes.imaging.labels import MUSCLES, SCHEME, Structure, label_id
+from muscle_bayes.imaging.quantification import MEASUREMENT_COLUMNS, measure, quantify
+from muscle_bayes.imaging.regions import REGIONS
+from muscle_bayes.imaging.scan import Scan, read_scan
+
+__all__ = [
+    "MEASUREMENT_COLUMNS",
+    "MUSCLES",
+    "REGIONS",
+    "SCHEME",
+    "Scan",
+    "Structure",
+    "T1Correction",
+    "hull_compartment",
+    "label_id",
+    "measure",
+    "quantify",
+    "read_scan",
+]

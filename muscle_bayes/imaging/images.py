@@ -1,0 +1,290 @@
+"""Read images for measurement: one three-dimensional volume, in RAS order, with its hash."""
+
+import gzip
+import hashlib
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError, SpatialImage
+
+from muscle_bayes.errors import (
+    CorruptImageError,
+    EmptyImageError,
+    GridMismatchError,
+    ImageDimensionError,
+    ImageError,
+    ImageUnitsError,
+    LabelSchemeError,
+)
+
+type ImageSource = str | Path | SpatialImage
+
+#: Two grids are the same where no corner lies further apart than this share of a voxel.
+GRID_TOLERANCE_VOXEL = 0.05
+
+_MILLIMETRES = {"meter": 1000.0, "micron": 0.001}
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """One image in memory.
+
+    Attributes
+    ----------
+    data : ndarray (nx, ny, nz)
+        Values; the axes run to the person's right, front and head (RAS).
+    affine : ndarray (4, 4)
+        Voxel index to millimetres of the scanner, for `data` as it is here.
+    name : str
+        The file, or the role of an image that came without one.
+    sha256 : str
+        Hash of the file, or of the array and affine of an image without one.
+    orientation_known : bool
+        False where the header has no orientation and left and right are nibabel's guess.
+    """
+
+    data: np.ndarray
+    affine: np.ndarray
+    name: str
+    sha256: str
+    orientation_known: bool = True
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Distance between voxel centres along each axis, mm."""
+        x, y, z = np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0))
+        return float(x), float(y), float(z)
+
+    @property
+    def voxel_mm3(self) -> float:
+        """Volume of one voxel from the affine's determinant, which holds for oblique and sheared grids too."""
+        return float(abs(np.linalg.det(self.affine[:3, :3])))
+
+
+def read_volume(source: ImageSource, role: str) -> Volume:
+    """Read a signal image.
+
+    Parameters
+    ----------
+    source : path or nibabel image
+        NIfTI (or anything nibabel reads), three-dimensional; a fourth axis of length 1 is dropped.
+    role : str
+        What the image is ("water", "fat", "image"); the name of an image that has no file.
+
+    Returns
+    -------
+    Volume
+        float32; values that are not finite are set to 0, which is no signal.
+
+    Raises
+    ------
+    ImageError
+        `CorruptImageError`, `ImageDimensionError`, `ImageUnitsError` or `EmptyImageError`.
+    """
+    image, name, sha256 = _open(source, role)
+    with _unreadable(name):
+        dtype = image.get_data_dtype()
+        if dtype.fields is not None or np.issubdtype(dtype, np.complexfloating):
+            raise ImageUnitsError(
+                where=name,
+                problem=f"{role} is stored as {_kind(dtype)}, which has no single magnitude per voxel",
+                remedy="Give the magnitude image as integers or floats",
+            )
+        data = image.get_fdata(dtype=np.float32, caching="unchanged")
+    data, affine = _canonical(data, image, name, role)
+    finite = np.isfinite(data)
+    if not finite.any():
+        raise EmptyImageError(
+            where=name,
+            problem=f"{role} holds no finite value: every voxel is not-a-number or infinite",
+            remedy="Export the series again; a failed reconstruction writes such files",
+        )
+    if not finite.all():
+        data = np.where(finite, data, np.float32(0))
+    if not data.any():
+        raise EmptyImageError(
+            where=name,
+            problem=f"{role} is zero everywhere",
+            remedy="Export the series again; a fraction between 0 and 1 stored as an integer also becomes zero",
+        )
+    return Volume(data, affine, name, sha256, _orientation_known(image))
+
+
+def read_labels(source: ImageSource, role: str = "labels") -> Volume:
+    """Read a label map, whatever number type it is stored in.
+
+    Parameters
+    ----------
+    source : path or nibabel image
+        Label map; floats are accepted where they are whole numbers.
+    role : str
+        Name of an image that has no file.
+
+    Returns
+    -------
+    Volume
+        int32 data.
+
+    Raises
+    ------
+    LabelSchemeError
+        Where values are not whole numbers of at least 0, or no voxel is labelled.
+    ImageError
+        As in `read_volume`.
+    """
+    image, name, sha256 = _open(source, role)
+    with _unreadable(name):
+        values = np.asanyarray(image.dataobj)
+    if values.dtype.fields is not None or np.iscomplexobj(values):
+        raise LabelSchemeError(
+            where=name,
+            problem=f"labels are stored as {_kind(values.dtype)}",
+            remedy="Save the label map as integers, one id a structure",
+        )
+    if np.issubdtype(values.dtype, np.floating):
+        if not np.isfinite(values).all() or np.abs(values - np.rint(values)).max() > 1e-3:
+            raise LabelSchemeError(
+                where=name,
+                problem="label values are not whole numbers, as after resampling with interpolation",
+                remedy="Resample label maps with nearest neighbour, or give the original map",
+            )
+        values = np.rint(values)
+    if values.min() < 0 or values.max() > np.iinfo(np.int32).max:
+        raise LabelSchemeError(
+            where=name,
+            problem=f"label values run from {values.min():g} to {values.max():g}; ids are whole numbers of at least 0",
+            remedy="Give a label map, not an image",
+        )
+    if not values.any():
+        raise LabelSchemeError(
+            where=name, problem="no voxel is labelled", remedy="Give the label map that belongs to this image"
+        )
+    data, affine = _canonical(values.astype(np.int32), image, name, role)
+    return Volume(data, affine, name, sha256, _orientation_known(image))
+
+
+def require_same_grid(first: Volume, second: Volume) -> None:
+    """Raise unless two volumes lie on the same grid.
+
+    Parameters
+    ----------
+    first, second : Volume
+        Volumes that are measured together.
+
+    Raises
+    ------
+    GridMismatchError
+        Naming both files and how they differ.
+    """
+    where = f"{first.name} and {second.name}"
+    remedy = "Resample one onto the other (labels with nearest neighbour), or give the files of one acquisition"
+    if first.data.shape != second.data.shape:
+        shapes = [" x ".join(map(str, volume.data.shape)) for volume in (first, second)]
+        raise GridMismatchError(
+            where=where, problem=f"they lie on different grids: {shapes[0]} against {shapes[1]} voxels", remedy=remedy
+        )
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in first.data.shape], [1], indexing="ij")).reshape(4, -1)
+    apart_mm = float(np.linalg.norm(((first.affine - second.affine) @ corners)[:3], axis=0).max())
+    if apart_mm > GRID_TOLERANCE_VOXEL * min(first.spacing):
+        raise GridMismatchError(
+            where=where,
+            problem=f"they have the same shape but lie up to {apart_mm:.2f} mm apart "
+            f"(voxels of {_triple(first.spacing)} and {_triple(second.spacing)} mm)",
+            remedy=remedy,
+        )
+
+
+def _open(source: ImageSource, role: str) -> tuple[SpatialImage, str, str]:
+    """Image, name and hash; the data are not read yet."""
+    if isinstance(source, SpatialImage):
+        if source.get_filename():
+            name = str(source.get_filename())
+            return source, name, _file_sha256(Path(name)) if Path(name).is_file() else _array_sha256(source)
+        return source, role, _array_sha256(source)
+    path = Path(source)
+    if not path.is_file():
+        problem = "is a folder, not an image file" if path.is_dir() else "no such file"
+        raise ImageError(where=f"{path} ({role})", problem=problem, remedy="Check the path")
+    with _unreadable(str(path)):
+        image = nib.load(path)
+    if not isinstance(image, SpatialImage):
+        raise ImageDimensionError(
+            where=str(path),
+            problem=f"{type(image).__name__} is not a volume",
+            remedy="Give a NIfTI image (.nii, .nii.gz)",
+        )
+    return image, str(path), _file_sha256(path)
+
+
+@contextmanager
+def _unreadable(name: str) -> Iterator[None]:
+    """Turn whatever a broken file raises into `CorruptImageError`."""
+    try:
+        yield
+    except (ImageFileError, HeaderDataError, gzip.BadGzipFile, EOFError, zlib.error, OSError, ValueError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise CorruptImageError(
+            where=name,
+            problem=f"cannot be read as an image ({type(error).__name__}: {reason[:200]})",
+            remedy="Copy or export the file again; gzip files can be checked with `gzip -t`",
+        ) from error
+
+
+def _canonical(data: np.ndarray, image: SpatialImage, name: str, role: str) -> tuple[np.ndarray, np.ndarray]:
+    """Drop a fourth axis of length 1 and bring the axes to RAS order."""
+    while data.ndim > 3 and data.shape[-1] == 1:
+        data = data[..., 0]
+    if data.ndim != 3 or 0 in data.shape:
+        shape = " x ".join(map(str, image.shape))
+        raise ImageDimensionError(
+            where=name,
+            problem=f"{role} has the shape {shape}; one three-dimensional volume is needed",
+            remedy="Split the series into one file a contrast" if data.ndim > 3 else "give the whole stack",
+        )
+    affine = image.affine
+    usable = affine is not None and np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) > 1e-9
+    if not usable:
+        raise ImageDimensionError(
+            where=name,
+            problem="the affine is singular or not finite, so a voxel has no volume",
+            remedy="Convert the series from DICOM again (dcm2niix)",
+        )
+    # Formats other than NIfTI are in millimetres and have no such field.
+    unit = image.header.get_xyzt_units()[0] if hasattr(image.header, "get_xyzt_units") else "mm"
+    affine = np.diag([_MILLIMETRES.get(unit, 1.0)] * 3 + [1.0]) @ affine
+    turn = nib.orientations.io_orientation(affine)
+    return (
+        nib.orientations.apply_orientation(data, turn),
+        affine @ nib.orientations.inv_ornt_aff(turn, data.shape),
+    )
+
+
+def _orientation_known(image: SpatialImage) -> bool:
+    if not isinstance(image.header, nib.Nifti1Header):
+        return True
+    return bool(image.header["qform_code"] > 0 or image.header["sform_code"] > 0)
+
+
+def _file_sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _array_sha256(image: SpatialImage) -> str:
+    digest = hashlib.sha256(np.asarray(image.affine, dtype=np.float64).tobytes())
+    digest.update(np.asfortranarray(np.asanyarray(image.dataobj)).tobytes(order="F"))
+    return digest.hexdigest()
+
+
+def _kind(dtype: np.dtype) -> str:
+    return "colour" if dtype.fields is not None else "complex numbers"
+
+
+def _triple(spacing: tuple[float, float, float]) -> str:
+    return " x ".join(f"{value:g}" for value in spacing)

@@ -1,0 +1,252 @@
+"""One scan ready to be measured: images on one grid, muscles, fat signal fraction and intensity mixture."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from muscle_bayes.errors import CompartmentNotFoundError, ImageError, LabelSchemeError, MixtureNotSeparableError
+from muscle_bayes.imaging.compartment import fascia_compartment
+from muscle_bayes.imaging.fat_fraction import (
+    FLOOR_SHARE,
+    T1Correction,
+    check_dixon_units,
+    check_magnitude,
+    fat_signal_fraction,
+    in_body_median,
+)
+from muscle_bayes.imaging.hull import HULL_SCHEME, hull_compartment
+from muscle_bayes.imaging.images import ImageSource, Volume, read_labels, read_volume, require_same_grid
+from muscle_bayes.imaging.labels import SCHEME, Structure
+from muscle_bayes.imaging.mixture import IntensityMixture, fit_mixture
+from muscle_bayes.imaging.morphology import erode_slices
+
+#: Subcutaneous fat next to skin and muscle is partial volume and no example of fat.
+_FAT_RIM_MM = 3.0
+
+type Scheme = Mapping[int, Structure | tuple[str, str]]
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """Everything that is measured in one scan.
+
+    Attributes
+    ----------
+    background : Volume
+        Water image, or the single contrast: what an overlay is drawn on.
+    labels : ndarray (nx, ny, nz) int
+        Label map, after the fascia has been closed where that was asked for.
+    scheme : dict
+        id -> Structure for the ids that occur.
+    fraction : ndarray (nx, ny, nz) or None
+        Fat signal fraction, not-a-number where undefined; None for a single contrast.
+    intensity : ndarray (nx, ny, nz)
+        What the mixture is fitted to: the single contrast, else the fat signal fraction.
+    mixture : IntensityMixture or None
+        None where the components do not separate.
+    compartment : {"labels", "fascia"}
+        How muscles are bounded.
+    backend : {"labelmap", "hull"}
+        Where the labels come from.
+    inputs : dict
+        role -> name and sha256.
+    notes : list of str
+        What a reader of the measurements must know.
+    settings : dict
+        Noise floor, T1 correction, components of the mixture.
+    """
+
+    background: Volume
+    labels: np.ndarray
+    scheme: dict[int, Structure]
+    fraction: np.ndarray | None
+    intensity: np.ndarray
+    mixture: IntensityMixture | None
+    compartment: str
+    backend: str
+    inputs: dict[str, dict[str, str]]
+    notes: list[str] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def read_scan(
+    water: ImageSource | None = None,
+    fat: ImageSource | None = None,
+    labels: ImageSource | None = None,
+    *,
+    image: ImageSource | None = None,
+    compartment: str = "labels",
+    backend: str | None = None,
+    scheme: Scheme = SCHEME,
+    t1_correction: T1Correction | None = None,
+    floor_share: float = FLOOR_SHARE,
+    require_mixture: bool = False,
+) -> Scan:
+    """Read, check and prepare the images of one scan.
+
+    Parameters
+    ----------
+    water, fat, labels, image, compartment, backend, scheme, t1_correction, floor_share
+        As in `muscle_bayes.imaging.quantify`.
+    require_mixture : bool
+        Raise where the mixture does not separate, even where a Dixon pair gives the other definitions.
+
+    Returns
+    -------
+    Scan
+        Cropped to nothing: arrays keep the grid of the images, in RAS order.
+
+    Raises
+    ------
+    ImageError
+        Any of the image errors, naming the file.
+    """
+    backend = _checked_backend(water, fat, labels, image, backend)
+    volumes: dict[str, Volume] = {}
+    for role, source in (("water", water), ("fat", fat), ("image", image)):
+        if source is not None:
+            volumes[role] = read_volume(source, role)
+    label_volume = read_labels(labels) if labels is not None else None
+    first = next(iter(volumes.values()))
+    for other in (*list(volumes.values())[1:], *([label_volume] if label_volume is not None else [])):
+        require_same_grid(first, other)
+    notes: list[str] = []
+    if not first.orientation_known:
+        notes.append(f"{first.name}: the header has no orientation, so left and right are a guess")
+
+    settings: dict[str, Any] = {}
+    fraction = None
+    if water is not None:
+        w, f = volumes["water"], volumes["fat"]
+        check_dixon_units(w.data, f.data, w.name, f.name)
+        floor = floor_share * in_body_median(np.maximum(w.data, 0) + np.maximum(f.data, 0))
+        fraction = fat_signal_fraction(w.data, f.data, floor, t1_correction)
+        settings["noise_floor"] = floor
+        settings["t1_correction"] = None if t1_correction is None else vars(t1_correction).copy()
+    if image is not None:
+        check_magnitude(volumes["image"].data, volumes["image"].name)
+
+    if label_volume is not None:
+        found = _structures(label_volume, scheme)
+        number = label_volume.data
+        if compartment == "fascia":
+            muscles = [key for key, structure in found.items() if structure.is_muscle]
+            number = fascia_compartment(number, muscles, first.spacing)
+    else:
+        number = hull_compartment(volumes["water"].data, volumes["fat"].data, first.spacing)
+        found = {key: HULL_SCHEME[key] for key in np.unique(number).tolist() if key}
+        compartment = "fascia"
+        if any(structure.name == "all" and structure.side == "both" for structure in found.values()):
+            notes.append("one limb in view, so its side is not known: rows have side 'both' only")
+
+    if image is not None:
+        data = volumes["image"].data
+        intensity = np.where(data == 0, np.float32(np.nan), data)
+        source_name = volumes["image"].name
+    else:
+        assert fraction is not None  # _checked_backend let no other case pass
+        intensity, source_name = fraction, f"fat signal fraction of {volumes['water'].name} and {volumes['fat'].name}"
+    mixture = None
+    try:
+        mixture = _mixture(number, found, intensity, first, source_name)
+        settings["mixture"] = {**vars(mixture), "separation": mixture.separation, "fitted_to": source_name}
+    except MixtureNotSeparableError as refusal:
+        if fraction is None or require_mixture:
+            raise
+        notes.append(f"mixture is missing: {refusal.problem}")
+    if label_volume is not None:
+        volumes["labels"] = label_volume
+    return Scan(
+        background=first,
+        labels=number,
+        scheme=found,
+        fraction=fraction,
+        intensity=intensity,
+        mixture=mixture,
+        compartment=compartment,
+        backend=backend,
+        inputs={role: {"name": volume.name, "sha256": volume.sha256} for role, volume in volumes.items()},
+        notes=notes,
+        settings=settings,
+    )
+
+
+def _checked_backend(water: object, fat: object, labels: object, image: object, backend: str | None) -> str:
+    """Raise where what is given cannot be measured together."""
+    if (water is None) != (fat is None):
+        missing = "fat" if fat is None else "water"
+        raise ImageError(
+            where=missing, problem=f"a Dixon pair needs both images and {missing} is missing", remedy=f"Give {missing}="
+        )
+    if water is None and image is None:
+        raise ImageError(
+            where="images", problem="no image is given", remedy="Give water= and fat=, or image= for a single contrast"
+        )
+    chosen = backend or ("labelmap" if labels is not None else None)
+    if chosen is None:
+        raise ImageError(
+            where="labels",
+            problem="without a label map nothing says where muscle is",
+            remedy='Give labels=, or backend="hull" for limbs in a Dixon pair',
+        )
+    if chosen == "labelmap" and labels is None:
+        raise ImageError(where="labels", problem="the backend labelmap needs a label map", remedy="Give labels=")
+    if chosen == "hull" and labels is not None:
+        raise ImageError(
+            where="labels",
+            problem="the backend hull finds the compartment itself, and a label map is given as well",
+            remedy='Leave out labels=, or backend="hull"',
+        )
+    if chosen == "hull" and water is None:
+        raise ImageError(
+            where="image",
+            problem="the backend hull needs a Dixon pair: one contrast does not tell fat from muscle",
+            remedy="Give water= and fat=, or a label map (labels=)",
+        )
+    return chosen
+
+
+def _structures(labels: Volume, scheme: Scheme) -> dict[int, Structure]:
+    """Structures that occur in a label map; ids outside the scheme are refused."""
+    present = [int(number) for number in np.unique(labels.data) if number != 0]
+    unknown = [number for number in present if number not in scheme]
+    if unknown:
+        raise LabelSchemeError(
+            where=labels.name,
+            problem=f"ids {', '.join(map(str, unknown))} are not in the label scheme "
+            f"(known: {', '.join(map(str, sorted(scheme)))})",
+            remedy="Give scheme={id: (muscle, side)} for labels of another tool",
+        )
+    found = {}
+    for number in present:
+        entry = scheme[number]
+        if not isinstance(entry, Structure):
+            name, side = entry
+            entry = Structure(name, side, is_muscle=name not in {"subcutaneous_fat", "bone", "background"})
+        if entry.side not in {"left", "right", "both"}:
+            raise LabelSchemeError(
+                where=f"scheme id {number}", problem=f"side {entry.side!r}", remedy="Sides are left, right or both"
+            )
+        found[number] = entry
+    if not any(structure.is_muscle for structure in found.values()):
+        raise CompartmentNotFoundError(
+            where=labels.name,
+            problem=f"none of the labels present ({', '.join(map(str, present))}) is a muscle",
+            remedy="Give the label map that holds muscles, or a scheme= that names them",
+        )
+    return found
+
+
+def _mixture(
+    labels: np.ndarray, scheme: Mapping[int, Structure], intensity: np.ndarray, grid: Volume, name: str
+) -> IntensityMixture:
+    """Fit the mixture to all muscles, with subcutaneous fat as the example of fat where it is labelled."""
+    muscles = [number for number, structure in scheme.items() if structure.is_muscle]
+    fats = [number for number, structure in scheme.items() if structure.name == "subcutaneous_fat"]
+    subcutaneous = None
+    if fats:
+        core = erode_slices(np.isin(labels, fats), _FAT_RIM_MM, grid.spacing)
+        subcutaneous = intensity[core]
+    return fit_mixture(intensity[np.isin(labels, muscles)], subcutaneous, name)
