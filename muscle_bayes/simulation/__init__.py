@@ -5,7 +5,10 @@ from typing import Any
 
 _HOME = {
     "EXCLUSIONS": "cohort_incomplete",
+    "Phantom": "phantom",
+    "phantom_for": "phantom",
     "simulate_cohort": "cohort",
+    "simulate_phantom": "phantom",
 }
 
 __all__ = sorted(_HOME)
