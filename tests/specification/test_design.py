@@ -98,7 +98,7 @@ def test_bad_tables(table: pd.DataFrame) -> None:
         MODEL.design(table.assign(sex=["divers", *table["sex"].iloc[1:]]))
     with pytest.raises(InvalidValueError, match="level 'high'"):
         MODEL.design(table[table["activity"] != "high"])
-    with pytest.raises(InvalidValueError, match="'lean'.*text"):
+    with pytest.raises(InvalidValueError, match=r"'lean'.*text"):
         MODEL.design(table.assign(lean="heavy"))
     with pytest.raises(InvalidValueError, match="no site 'Ulm'"):
         MODEL.design(table).recipe.site_index(pd.DataFrame({"site": ["Ulm"]}))
