@@ -35,7 +35,8 @@ class LogitLikelihood:
         self.problem = problem
         self.dense = problem.n_effects <= DENSE_EFFECTS
         columns = [problem.X, *(_dummies(t.index, t.n_levels, t.slope) for t in problem.groups)] if self.dense else []
-        self.design = np.hstack(columns) if len(columns) > 1 else problem.X
+        # Column-major: both products with a vector then run along the columns, which is twice as fast.
+        self.design = np.asfortranarray(np.hstack(columns) if len(columns) > 1 else problem.X)
         self.incidence = None if self.dense else _incidence(problem)
         self.score = self.transpose_product(problem.y)
 
@@ -44,20 +45,34 @@ class LogitLikelihood:
         parts = rows @ self.design
         return parts if self.incidence is None else np.concatenate([parts, self.incidence @ rows])
 
-    def linear_predictor(self, x: np.ndarray) -> np.ndarray:
-        """Linear predictor (n,) at the location x (q + n_effects,)."""
+    def linear_predictor(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Linear predictor (n,) at the location x (q + n_effects,), written to `out` where given."""
         if self.dense:
-            return self.design @ x
-        eta = self.problem.X @ x[: self.problem.q]
+            return np.dot(self.design, x, out=out)
+        eta = np.dot(self.design, x[: self.problem.q], out=out)
         for term, effects in zip(self.problem.groups, self.problem.split_effects(x[self.problem.q :]), strict=True):
             eta += effects[term.index] if term.slope is None else effects[term.index] * term.slope
         return eta
 
-    def value_and_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        """Log-likelihood and its gradient (q + n_effects,) at x."""
-        eta = self.linear_predictor(x)
-        softplus, probability = softplus_and_probability(eta)
-        return float(self.score @ x - softplus.sum()), self.score - self.transpose_product(probability)
+    def workspace(self) -> np.ndarray:
+        """Buffers for `value_and_gradient`; every thread needs its own."""
+        return np.empty((3, self.problem.n))
+
+    def value_and_gradient(self, x: np.ndarray, work: np.ndarray | None = None) -> tuple[float, np.ndarray]:
+        """Log-likelihood and its gradient (q + n_effects,) at x; `work` from `workspace` saves allocations."""
+        eta, odds, total = self.workspace() if work is None else work
+        self.linear_predictor(x, out=eta)
+        with np.errstate(over="ignore", invalid="ignore"):
+            np.exp(eta, out=odds)
+            np.add(odds, 1, out=total)
+            whole = len(eta) // FACTORS * FACTORS
+            products = np.multiply.reduce(total[:whole].reshape(FACTORS, -1), axis=0)
+            softplus = np.log(products).sum() + np.log(np.multiply.reduce(total[whole:]))
+            probability = np.divide(odds, total, out=odds)
+        if not np.isfinite(softplus):
+            log_terms, probability = softplus_and_probability(eta)
+            softplus = log_terms.sum()
+        return float(self.score @ x - softplus), self.score - self.transpose_product(probability)
 
     def derivatives(self, x: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Log-likelihood, gradient (d,) and negative Hessian (d, d) at x, d = q + n_effects."""
@@ -199,7 +214,7 @@ def log_prior_log_sd(problem: LogitProblem, log_sd: np.ndarray) -> np.ndarray:
 
 
 def log_density_and_gradient(
-    likelihood: LogitLikelihood, x: np.ndarray, log_sd: np.ndarray
+    likelihood: LogitLikelihood, x: np.ndarray, log_sd: np.ndarray, work: np.ndarray | None = None
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """Joint log-density with its gradients at one point, effects centred.
 
@@ -211,6 +226,8 @@ def log_density_and_gradient(
         Coefficients and effects.
     log_sd : (T,)
         Logarithms of the group SDs.
+    work : array, optional
+        Buffers from `LogitLikelihood.workspace`.
 
     Returns
     -------
@@ -222,12 +239,12 @@ def log_density_and_gradient(
         Gradient in log_sd.
     """
     problem = likelihood.problem
-    value, gradient = likelihood.value_and_gradient(x)
+    value, gradient = likelihood.value_and_gradient(x, work)
     gradient[: problem.q] -= (x[: problem.q] - problem.prior_mean) / problem.prior_sd**2
     z = x[problem.q :] * np.exp(-log_sd[problem.effect_term])
     gradient[problem.q :] -= z * np.exp(-log_sd[problem.effect_term])
     gradient_log_sd = np.bincount(problem.effect_term, z**2 - 1, problem.n_terms)
-    gradient_log_sd += 1 - np.exp(2 * log_sd) / problem.sd_scale**2
+    gradient_log_sd = gradient_log_sd + 1 - np.exp(2 * log_sd) / problem.sd_scale**2
     return value + float(log_prior(problem, x, log_sd)), gradient, gradient_log_sd
 
 
