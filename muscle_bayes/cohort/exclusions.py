@@ -89,7 +89,7 @@ def excluded_rows(table: pd.DataFrame, rule: Mapping[str, Any], where: str = "ex
         raise InvalidValueError(
             where=where,
             problem=f"{op!r} is not a comparison",
-            remedy=f"Use one of {' '.join(OPERATORS)}" + (f" (did you mean {near}?)" if near else ""),
+            remedy=f"Use one of {' '.join(OPERATORS)}" + (f" (perhaps you meant {near})" if near else ""),
         )
     if column not in table.columns:
         raise missing_column(column, table.columns, where)

@@ -8,6 +8,7 @@ from muscle_bayes.cohort.dictionary import ADIPOSE_DEFINITIONS
 from muscle_bayes.cohort.names import nearest
 from muscle_bayes.cohort.tables import first_few
 from muscle_bayes.errors import DuplicateKeyError, InvalidValueError
+from muscle_bayes.imaging.regions import ABOVE_GLUTEALS
 
 MAX_UNDEFINED_PERCENT = 5.0
 COMPARTMENTS = ("labels", "fascia")
@@ -35,7 +36,8 @@ class Exposure:
     muscle : str
         Muscle group, left and right together.
     region : str, optional
-        Body region, needed where the muscle was measured in more than one.
+        Extent that was measured, such as "above_gluteals_150mm", the default for autochthonous muscle where it was
+        measured; needed where there are several others.
     adipose : {"threshold", "fraction", "mixture"}
         Definition of adipose tissue that becomes `intermat_percent`; the others keep their suffix.
     compartment : {"labels", "fascia"}
@@ -69,7 +71,7 @@ class Exposure:
                 raise InvalidValueError(
                     where=f"exposure.{key}",
                     problem=f"{value!r} is not one of {', '.join(allowed)}",
-                    remedy=f"Did you mean {near!r}?" if near else "Choose one of them",
+                    remedy=f"Perhaps you meant {near!r}" if near else "Choose one of them",
                 )
 
 
@@ -112,6 +114,9 @@ def chosen_rows(measurements: pd.DataFrame, exposure: Exposure, where: str) -> t
         if value is not None:
             rows = _only(rows, column, value, where)
             continue
+        if column == "region" and exposure.muscle == "autochthonous" and (rows[column] == ABOVE_GLUTEALS).any():
+            # The stated extent is the default wherever it was measured; other extents give other volumes.
+            rows = _only(rows, column, ABOVE_GLUTEALS, where)
         kinds = sorted(rows[column].dropna().unique())
         if len(kinds) > 1 and column not in exposure.pool:
             allow = f", or allow it with Exposure(pool=('{column}',))" if column in _POOLABLE else ""

@@ -137,7 +137,7 @@ def apply_mapping(table: pd.DataFrame, columns: ColumnMapping | None, where: str
             raise MissingColumnError(
                 where=where,
                 problem=f"columns= names {own!r} for {canonical!r}, and there is no such column",
-                remedy=f"Did you mean {near!r}?" if near else f"Use one of: {', '.join(map(str, present))}",
+                remedy=f"Perhaps you meant {near!r}" if near else f"Use one of: {', '.join(map(str, present))}",
             )
         renames[own] = canonical
     after = [renames.get(c, c) for c in present]

@@ -117,7 +117,7 @@ def _exposure_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
             raise InvalidValueError(
                 where=f"exposure.{key}",
                 problem=f"An exposure has no {key!r}",
-                remedy=f"Did you mean {near!r}?" if near else f"Use {', '.join(known)}",
+                remedy=f"Perhaps you meant {near!r}" if near else f"Use {', '.join(known)}",
             )
     return {k: tuple(v) if k == "pool" else v for k, v in fields.items()}
 

@@ -162,7 +162,46 @@ def test_a_table_that_carries_its_exposures_can_switch_definition(participants: 
 
 
 def test_exposure_refuses_what_it_does_not_know(participants: pd.DataFrame) -> None:
-    with pytest.raises(InvalidValueError, match="Did you mean 'autochthonous'"):
+    with pytest.raises(InvalidValueError, match="Perhaps you meant 'autochthonous'"):
         Exposure(muscle="autochthon")
-    with pytest.raises(InvalidValueError, match="Did you mean 'compartment'"):
+    with pytest.raises(InvalidValueError, match="Perhaps you meant 'compartment'"):
         read_cohort(participants, exposure={"compartement": "labels"})
+
+
+def test_the_stated_extent_above_the_gluteals_is_the_default(
+    participants: pd.DataFrame, measurements: pd.DataFrame
+) -> None:
+    stated = measurements.assign(region="above_gluteals_150mm")
+    whole_stack = measurements.assign(region="field_of_view", compartment_cm3=measurements["compartment_cm3"] + 80)
+    cohort = read_cohort(participants, pd.concat([whole_stack, stated]))
+    assert cohort.exposure.region == "above_gluteals_150mm"
+    pd.testing.assert_frame_equal(cohort.table, read_cohort(participants, stated).table)
+    psoas = pd.concat([whole_stack, measurements.assign(region="whole")]).assign(muscle="iliopsoas")
+    with pytest.raises(InvalidValueError, match="differ in region"):
+        read_cohort(participants, psoas, exposure=Exposure(muscle="iliopsoas"))
+
+
+def test_the_rows_of_quantify_pool_to_its_own_sum_of_both_sides(participants: pd.DataFrame) -> None:
+    import nibabel as nib
+
+    from muscle_bayes.imaging.quantification import quantify
+
+    rng = np.random.default_rng(1)
+    labels = np.zeros((24, 12, 10), dtype=np.uint8)
+    labels[3:9, 3:9, 1:9], labels[13:21, 3:9, 1:9] = 3, 4
+    total = rng.uniform(1500, 2500, labels.shape).astype(np.float32)
+    fat = total * rng.uniform(0, 1, labels.shape).astype(np.float32)
+    affine = np.diag([2.0, 2.0, 5.0, 1.0])
+    measured = quantify(
+        nib.Nifti1Image(total - fat, affine),
+        nib.Nifti1Image(fat, affine),
+        nib.Nifti1Image(labels, affine),
+        participant_id="0012",
+        session_id="1",
+    )
+    both = measured[(measured["side"] == "both") & (measured["muscle"] == "autochthonous")]
+    both = both.set_index("region").loc["field_of_view"]
+    row = person(read_cohort(participants, measured, exposure={"region": "field_of_view"}))
+    assert row["intermat_percent"] == pytest.approx(both["intermat_threshold_percent"])
+    assert row["lean_cm3"] == pytest.approx(both["lean_threshold_cm3"])
+    assert row["intermat_fraction_percent"] == pytest.approx(both["intermat_fraction_percent"])

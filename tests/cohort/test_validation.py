@@ -17,7 +17,7 @@ def test_wrong_key_name_is_suggested(participants: pd.DataFrame) -> None:
 
 def test_wrong_name_in_the_mapping_is_suggested(participants: pd.DataFrame) -> None:
     own = participants.rename(columns={"age_years": "alter"})
-    with pytest.raises(MissingColumnError, match=r"'Altr' for 'age_years'.*Did you mean 'alter'"):
+    with pytest.raises(MissingColumnError, match=r"'Altr' for 'age_years'.*Perhaps you meant 'alter'"):
         read_cohort(own, columns={"Altr": "age_years"})
 
 
