@@ -1,7 +1,7 @@
 """`simulate_cohort`: a NAKO-like table of participants, marked as simulated."""
 
 import math
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,7 @@ def simulate_cohort(
     """
     rows = _integer("n", (ANALYSED if complete else IMAGED) if n is None else n, smallest=1)
     seed = _integer("seed", seed, smallest=0)
-    if not (isinstance(interaction, (int, float)) and abs(interaction) <= LARGEST_INTERACTION):
+    if not (isinstance(interaction, Real) and abs(float(interaction)) <= LARGEST_INTERACTION):
         raise InvalidValueError(
             where="interaction",
             problem=f"{interaction!r} is not a number between -{LARGEST_INTERACTION} and {LARGEST_INTERACTION}, the "

@@ -7,24 +7,19 @@ complete cases lead back to the complete cohort, row for row.
 """
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-EXCLUSIONS: tuple[Mapping[str, Any], ...] = tuple(
-    MappingProxyType(rule)
-    for rule in (
-        {"name": "Image quality failed", "column": "qc", "op": "==", "value": "fail"},
-        {"name": "Fat-water swap not repaired", "column": "fat_water_swap", "op": "==", "value": 1},
-        {"name": "Lower back not wholly in view", "column": "truncated", "op": "==", "value": 1},
-    )
+EXCLUSIONS: tuple[dict[str, Any], ...] = (
+    {"name": "Image quality failed", "column": "qc", "op": "==", "value": "fail"},
+    {"name": "Fat-water swap not repaired", "column": "fat_water_swap", "op": "==", "value": 1},
+    {"name": "Lower back not wholly in view", "column": "truncated", "op": "==", "value": 1},
 )
 """Rules for `read_cohort(exclusions=...)`; what is left then loses its incomplete cases and gives the analysis set."""
 
-MISSING_REASONS = ("outcome", "activity", "diagnoses", "anthropometry")
-DIAGNOSES = ["diabetes", "dyslipidemia", "osteoporosis", "osteoarthritis"]
+DIAGNOSES = ("diabetes", "dyslipidemia", "osteoporosis", "osteoarthritis")
 
 
 def flow_counts(imaged: int, exclusions: Mapping[str, int]) -> dict[str, int]:
