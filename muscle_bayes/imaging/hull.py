@@ -41,8 +41,12 @@ OPENING_MM = 3.0
 BONE_OPENING_MM = 2.2
 #: Bone is there in more than this share of a limb's slices ...
 BONE_PRESENCE = 0.5
-#: ... and at least this share of it is darker than half the body's median: cortical bone, which fat does not have.
-BONE_VOID_SHARE = 0.1
+#: ... and at least this share of it is fat or void: dark muscle (tendon, scar) is not bone.
+BONE_NOT_LEAN = 0.5
+#: Gaps in the cortex (partial volume of a thin one) are bridged up to twice this width.
+CORTEX_GAP_MM = 2.2
+#: How far a bone is carried along the limb over slices where the cortex does not enclose it.
+BONE_BRIDGE_MM = 20.0
 #: The lesser of two limbs has at least this share of the lean voxels.
 LESSER_LIMB = 0.25
 
@@ -90,7 +94,7 @@ def hull_compartment(water: np.ndarray, fat: np.ndarray, spacing: Spacing) -> np
     labels[body] = 1
     for number, limb in zip((3, 4) if len(limbs) == 2 else (5,), limbs, strict=True):
         compartment = fill_slices(close_slices(limb, CLOSING_MM, spacing)) & inside_skin
-        bone = find_bone(compartment & ~lean, total < 0.5 * median, compartment, spacing)
+        bone = find_bone(total < 0.5 * median, ~lean, compartment, spacing)
         labels[compartment] = number
         labels[bone] = 2
     whole = np.zeros(shape, dtype=np.uint8)
@@ -142,15 +146,18 @@ def split_limbs(lean: np.ndarray, spacing: Spacing) -> list[np.ndarray]:
     return limbs
 
 
-def find_bone(not_lean: np.ndarray, void: np.ndarray, compartment: np.ndarray, spacing: Spacing) -> np.ndarray:
-    """Find bone in a limb: cores of fat or void that run along most slices and have a cortex.
+def find_bone(void: np.ndarray, not_lean: np.ndarray, compartment: np.ndarray, spacing: Spacing) -> np.ndarray:
+    """Find bone in a limb: cores with a cortex that run along most slices.
+
+    Fat lies against bone, so fat alone cannot tell where bone ends; its cortex can, which has no signal and encloses the
+    marrow.
 
     Parameters
     ----------
-    not_lean : ndarray (nx, ny, nz) bool
-        Voxels of the compartment that are fat or have no signal.
     void : ndarray (nx, ny, nz) bool
         Voxels darker than half the body's median of W + F.
+    not_lean : ndarray (nx, ny, nz) bool
+        Voxels that are fat or have no signal.
     compartment : ndarray (nx, ny, nz) bool
         The limb's filled compartment.
     spacing : sequence of float
@@ -161,18 +168,36 @@ def find_bone(not_lean: np.ndarray, void: np.ndarray, compartment: np.ndarray, s
     ndarray (nx, ny, nz) bool
         Marrow and cortex.
     """
-    # A dark cortex with partial volume can read lean; without it marrow and cortex fall apart.
-    candidate = not_lean | (void & compartment)
-    cores, count = ndimage.label(open_slices(candidate, BONE_OPENING_MM, spacing))
+    ring = close_slices(void & compartment, CORTEX_GAP_MM, spacing)
+    cores, count = ndimage.label(open_slices(fill_slices(ring), BONE_OPENING_MM, spacing))
     slices = int(compartment.any(axis=(0, 1)).sum())
-    is_bone = np.zeros(count + 1, dtype=bool)
+    bone = np.zeros(compartment.shape, dtype=bool)
     for number, box in enumerate(ndimage.find_objects(cores), start=1):
         core = cores[box] == number
-        present = int(core.any(axis=(0, 1)).sum()) > BONE_PRESENCE * slices
-        is_bone[number] = present and void[box][core].mean() >= BONE_VOID_SHARE
-    core = is_bone[cores]
-    # The opening rounds corners off; they go with the bone they touch.
-    return fill_slices(core | (dilate_slices(core, BONE_OPENING_MM, spacing) & candidate)) & compartment
+        present = core.any(axis=(0, 1)).sum() > BONE_PRESENCE * slices
+        if present and not_lean[box][core].mean() >= BONE_NOT_LEAN:
+            # The opening rounds corners off; the cortex's own voxels go with the bone they touch.
+            whole = cores == number
+            whole = fill_slices(whole | (dilate_slices(whole, BONE_OPENING_MM, spacing) & void))
+            bone |= _bridge_slices(whole, void | not_lean, spacing)
+    return bone & compartment
+
+
+def _bridge_slices(bone: np.ndarray, candidate: np.ndarray, spacing: Spacing) -> np.ndarray:
+    """Carry a bone into slices where its cortex is too thin to enclose it, up to `BONE_BRIDGE_MM` along the limb.
+
+    Such a slice takes the fat and void within the outline of the neighbouring slice and a little around it.
+    """
+    bridged = bone.copy()
+    for _ in range(int(BONE_BRIDGE_MM / float(spacing[2]))):
+        held = bridged.any(axis=(0, 1))
+        for k in np.flatnonzero(~held).tolist():
+            near = [other for other in (k - 1, k + 1) if 0 <= other < held.size and held[other]]
+            if near:
+                outline = bridged[:, :, near].any(axis=2, keepdims=True)
+                reach = dilate_slices(outline, CORTEX_GAP_MM, spacing)
+                bridged[:, :, k] = (open_slices(reach & candidate[:, :, k : k + 1], CORTEX_GAP_MM, spacing))[:, :, 0]
+    return bridged
 
 
 def _valley(profile: np.ndarray, step_mm: float) -> int | None:

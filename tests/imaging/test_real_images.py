@@ -76,7 +76,7 @@ def test_calf_compartment_keeps_off_the_skin(calf_scan, shared_data):
 def thigh_scheme():
     # labels.txt there: 31-66 muscles, odd left and even right; 101-104 bones.
     muscles = {number: ("other", "left" if number % 2 else "right") for number in range(31, 67)}
-    return muscles | {number: ("bone", "both") for number in range(101, 105)}
+    return muscles | dict.fromkeys(range(101, 105), ("bone", "both"))
 
 
 def test_thigh_single_contrast_is_refused_with_the_measured_separation(shared_data):
