@@ -1,1 +1,11 @@
-"""."""
+"""One figure a module; each takes an estimand's result and returns a matplotlib Figure (or the Axes that it was given).
+
+pyplot is not needed and not imported: no figure stays open, and a notebook shows what is returned.
+"""
+
+# Not lazily: a submodule that is imported later would take its function's name in this package.
+from muscle_bayes.plots.forest import forest
+from muscle_bayes.plots.nomogram import nomogram
+from muscle_bayes.plots.surface import surface
+
+__all__ = ["forest", "nomogram", "surface"]

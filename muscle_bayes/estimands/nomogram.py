@@ -1,0 +1,374 @@
+"""The nomogram: points for a reader with a pencil, and a person's posterior predictive probability."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from muscle_bayes.errors import EstimandError
+from muscle_bayes.estimands.frame import summarise_draws, tidy
+from muscle_bayes.estimands.points import PointsSystem, points_system, pretty
+from muscle_bayes.estimands.sites import MEANING, check_site, expit, site_label, site_probabilities
+from muscle_bayes.estimands.support import joint_support, outside_support
+from muscle_bayes.estimands.variables import Variable, variables_of
+
+NOT_CLINICAL = "For research; not for clinical decisions."
+
+#: Blocks of persons that the risk at one total is averaged over: at least 5, at most 25, else a thirtieth of all.
+_FEWEST, _MOST = 5, 25
+
+
+@dataclass(frozen=True, repr=False)
+class Nomogram:
+    """Axes with points, the scale from total points to probability, and predictions for persons.
+
+    Attributes
+    ----------
+    points : pandas.DataFrame
+        One row a tick of an axis: predictor, value in raw units or level, points, and whether the data hold it.
+    scale : pandas.DataFrame
+        One row a total: probability with interval, number of persons near it, whether it is beyond all of them.
+    system : PointsSystem
+        What the points are made from.
+    fit : Fit
+        Draws and recipe.
+    variables : dict of str to Variable
+        Predictors of the fit.
+    site, site_name : str, str or None
+        Which site the scale and the predictions are meant for.
+    """
+
+    points: pd.DataFrame
+    scale: pd.DataFrame
+    system: PointsSystem
+    fit: Any
+    variables: Mapping[str, Variable] = field(default_factory=dict)
+    site: str = "typical"
+    site_name: str | None = None
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        """Return the provenance, as the frames carry it."""
+        return {str(key): value for key, value in self.points.attrs.items()}
+
+    def __repr__(self) -> str:
+        """Return what it is of, its sets and its site."""
+        sets = ", ".join(" × ".join(s.names) for s in self.system.sets)
+        title, largest = self.attrs.get("title", "a model"), self.system.largest_total
+        return f"<Nomogram of {title}: {sets}; site {self.site}; totals to {largest:.0f}>"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self!r}</p>".replace("<Nomogram", "&lt;Nomogram") + self.points.to_html(index=False)
+
+    def predict(self, person: Mapping[str, Any] | pd.Series | pd.DataFrame, *, site: str | None = None) -> pd.DataFrame:
+        """Return each person's own posterior predictive probability of the outcome.
+
+        Parameters
+        ----------
+        person : mapping, pandas.Series or pandas.DataFrame
+            Raw values (or Z-scores) of every predictor; one row a person. With site "known" also the site, unless the
+            nomogram has been made for one.
+        site : {"known", "typical", "new", "marginal"}, optional
+            By default the nomogram's.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a person: canonical columns, then `total_points`, `points_from_SET` for each set of predictors,
+            `from_points` (the probability that a reader of the scale finds; missing where another site than the
+            scale's is asked for), and `outside` (exposures beyond the 1st
+            to 99th percentile of the person's sex and age band). The interval is the person's own: it comes from their
+            row, not from the average over persons with the same total.
+
+        Raises
+        ------
+        MissingColumnError, InvalidValueError
+            Where a value is missing or impossible.
+        EstimandError
+            Where the site cannot be used.
+        """
+        frame = as_persons(person)
+        site = site or self.site
+        check_site(self.fit, site)
+        rows = self.fit.recipe.matrix(frame)
+        index = self._site_index(frame, site)
+        draws = self.fit.coefficients()
+        eta = draws[:, :1] + draws[:, 1:] @ rows.T
+        summary = summarise_draws(site_probabilities(self.fit, eta, site, index), self.fit, null=0.5)
+        points = self.system.points(rows)
+        total = points.sum(axis=1)
+        z = self.fit.recipe.standardise(frame)
+        exposures = [v.name for v in self.variables.values() if v.role == "exposure" and v.name in z]
+        sites = [None] if index is None else [self.fit.recipe.site_levels[i] for i in index]
+        return tidy(
+            {
+                "estimand": "probability",
+                "term": self.attrs.get("outcome", "outcome"),
+                "contrast": "one person",
+                **summary,
+                "prob_gt_null": np.nan,
+                "scale": "probability",
+                "site": [site_label(self.fit, site, name) for name in sites] * (len(frame) // len(sites)),
+                "population": "one person",
+                "role": "prediction",
+                "total_points": total,
+                **{f"points_from_{'_x_'.join(s.names)}": points[:, j] for j, s in enumerate(self.system.sets)},
+                "from_points": self._from_points(total, site),
+                "outside": [", ".join(outside_support(self.fit, row, exposures)) for _, row in z.iterrows()],
+            },
+            self.fit,
+            interval=0.95,
+            decimals=3,
+            attrs={"site_meaning": MEANING[site], "note": NOT_CLINICAL},
+        )
+
+    def contributions(self, person: Mapping[str, Any] | pd.Series | pd.DataFrame) -> pd.DataFrame:
+        """Return what each set of predictors adds to one person's log odds, against the average person's row.
+
+        Parameters
+        ----------
+        person : mapping, pandas.Series or pandas.DataFrame
+            One person.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a set: canonical columns on the log-odds scale with the average design row of the analysis set as
+            the null, then `value` (text in raw units) and `points`.
+        """
+        frame = as_persons(person)
+        if len(frame) != 1:
+            raise EstimandError("contributions", f"{len(frame)} persons are given", "Give one")
+        rows = self.fit.recipe.matrix(frame)
+        draws = self.fit.coefficients()[:, 1:]
+        difference = (rows - self.fit.recipe.centre)[0]
+        values = np.column_stack([draws[:, s.columns] @ difference[s.columns] for s in self.system.sets])
+        members = [[self.variables[name] for name in s.names] for s in self.system.sets]
+        raw = {**self.fit.recipe.standardise(frame).iloc[0], **frame.iloc[0]}
+        return tidy(
+            {
+                "estimand": "contribution to the log odds",
+                "term": [" × ".join(s.names) for s in self.system.sets],
+                "contrast": "this person against the average person",
+                **summarise_draws(values, self.fit, null=0.0),
+                "scale": "log odds",
+                "site": "conditional on site" if self.fit.recipe.site_levels else "no site in the model",
+                "population": "one person",
+                "role": [set_[0].role for set_ in members],
+                "label": [" × ".join(v.label for v in set_) for set_ in members],
+                "value": [", ".join(_value_text(v, raw) for v in set_) for set_ in members],
+                "points": self.system.points(rows)[0],
+            },
+            self.fit,
+            interval=0.95,
+        )
+
+    def _from_points(self, total: np.ndarray, site: str) -> np.ndarray:
+        if site != self.site or site == "known":
+            return np.full(len(total), np.nan)
+        return np.interp(total, self.scale["total_points"], self.scale["estimate"])
+
+    def _site_index(self, frame: pd.DataFrame, site: str) -> np.ndarray | None:
+        if site != "known":
+            return None
+        column = self.fit.recipe.site
+        if column not in frame and self.site_name is not None:
+            frame = frame.assign(**{column: self.site_name})
+        return np.asarray(self.fit.recipe.site_index(frame))
+
+
+def nomogram(
+    fit: Any,
+    *,
+    site: str = "typical",
+    site_name: str | None = None,
+    ticks: Mapping[str, Sequence[float]] | None = None,
+    interact: Mapping[str, Sequence[Any]] | None = None,
+    step: float | None = None,
+    cohort: Any = None,
+    allow_unconverged: bool = False,
+) -> Nomogram:
+    """Make a nomogram of a fit, in the layout of R's rms.
+
+    Points come from the posterior mean of the coefficients (the maximum for maximum likelihood): the mean is linear,
+    so that total points and the posterior mean of the linear predictor say the same. The scale's probability at a
+    total is the posterior of the risk averaged, within each draw, over persons with about that total; each of them is
+    moved along the logit to exactly that total. Beyond the totals of the analysis set the scale follows the points
+    alone, has no interval, and is marked as extrapolated.
+
+    Parameters
+    ----------
+    fit : Fit
+        Posterior or maximum likelihood.
+    site : {"typical", "known", "new", "marginal"}
+        Which site the probabilities are meant for; see `muscle_bayes.estimands.sites.MEANING`.
+    site_name : str, optional
+        With "known": which one.
+    ticks : mapping of str to sequence of float, optional
+        Raw values of an axis by raw column, such as ``{"age_years": [20, 40, 60]}``.
+    interact : mapping of str to sequence, optional
+        Raw values (levels) that an interacting predictor is held at, one axis each.
+    step : float, optional
+        Distance between totals on the scale; by default about 1/100 of the range, rounded.
+    cohort : Cohort or pandas.DataFrame, optional
+        Not needed; taken so that every estimand is called alike.
+    allow_unconverged : bool
+        Use a fit that failed its gate.
+
+    Returns
+    -------
+    Nomogram
+        With `points`, `scale`, `predict` and `contributions`.
+
+    Raises
+    ------
+    EstimandError
+        Where the site cannot be used.
+    UnconvergedFitError
+        Where the fit failed its gate and `allow_unconverged` is False.
+    """
+    fit.require_converged(allow_unconverged)
+    check_site(fit, site)
+    if site == "known" and site_name not in fit.recipe.site_levels:
+        known = ", ".join(fit.recipe.site_levels)
+        raise EstimandError(
+            f"site_name={site_name!r}", "the scale of a known site needs its name", f"Take one of {known}"
+        )
+    variables = variables_of(fit)
+    coefficients = fit.maximum.coefficients if fit.method == "ml" else fit.coefficients().mean(axis=0)
+    system = points_system(fit, variables, coefficients[0], coefficients[1:], ticks=ticks, interact=interact)
+    scale = probability_scale(fit, system, site=site, site_name=site_name, step=step)
+    points = system.table().assign(supported=_supported_ticks(fit, system))
+    points.attrs = dict(scale.attrs)
+    return Nomogram(points, scale, system, fit, variables, site, site_name)
+
+
+def probability_scale(
+    fit: Any, system: PointsSystem, *, site: str, site_name: str | None = None, step: float | None = None
+) -> pd.DataFrame:
+    """Return the probability at each total, as posterior of the risk averaged over persons with that total.
+
+    Parameters
+    ----------
+    fit : Fit
+        With `support.profile` (mean design rows of blocks of persons with adjacent linear predictor).
+    system : PointsSystem
+        The points.
+    site, site_name : str, str or None
+        Which site.
+    step : float, optional
+        Distance between totals.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a total: canonical columns, `total_points`, `linear_predictor` (site left out), `n` (persons nearer to
+        this total than to the next), `extrapolated`.
+    """
+    profile, sizes = np.asarray(fit.support.profile), np.asarray(fit.support.profile_n)
+    at_block = system.total(profile)
+    largest = max(system.largest_total, at_block.max())
+    smallest = min(0.0, at_block.min())
+    step = step or float(np.diff(pretty(smallest, largest, 100))[0])
+    totals = step * np.arange(np.floor(smallest / step + 1e-9), np.ceil(largest / step - 1e-9) + 1)
+    lp = system.linear_predictor(totals)
+    extrapolated = (totals < at_block.min()) | (totals > at_block.max())
+
+    draws = fit.coefficients()
+    eta = draws[:, :1] + draws[:, 1:] @ profile.T
+    lp_block = system.intercept + profile @ system.beta
+    count = int(np.clip(len(profile) // 30, _FEWEST, _MOST))
+    index = None if site != "known" else np.array([list(fit.recipe.site_levels).index(site_name)])
+    risks = np.empty((len(draws), len(totals)))
+    for j, (total, level) in enumerate(zip(totals, lp, strict=True)):
+        near = np.argsort(np.abs(at_block - total), kind="stable")[:count]
+        moved = eta[:, near] + (level - lp_block[near])
+        per_block = site_probabilities(fit, moved, site, None if index is None else np.repeat(index, len(near)))
+        risks[:, j] = per_block @ (sizes[near] / sizes[near].sum())
+    summary = summarise_draws(risks, fit, null=0.5)
+    # Nobody is there to average over: the point estimate goes on along the logit, an interval would be made up.
+    central = _central_probability(fit, lp[extrapolated], site, index)
+    summary["estimate"][extrapolated] = central
+    for name in ("lower", "upper", "mcse", "lower_mcse", "upper_mcse"):
+        summary[name] = np.where(extrapolated, np.nan, summary[name])
+    cell = np.clip(np.round((at_block - totals[0]) / step).astype(int), 0, len(totals) - 1)
+    return tidy(
+        {
+            "estimand": "probability at total points",
+            "term": fit.provenance().get("outcome", "outcome"),
+            "contrast": [f"total points = {t:g}" for t in totals],
+            **summary,
+            "prob_gt_null": np.nan,
+            "scale": "probability",
+            "site": site_label(fit, site, site_name),
+            "population": "persons of the analysis set with that total",
+            "role": "prediction",
+            "total_points": totals,
+            "linear_predictor": lp,
+            "n": np.bincount(cell, weights=sizes, minlength=len(totals)).astype(int),
+            "extrapolated": extrapolated,
+        },
+        fit,
+        interval=0.95,
+        decimals=3,
+        attrs={
+            "site": site_label(fit, site, site_name),
+            "site_meaning": MEANING[site],
+            "note": NOT_CLINICAL,
+            "points_from": "the maximum" if fit.method == "ml" else "posterior mean coefficients",
+            "band": f"posterior of the risk averaged over persons with about that total (nearest {count} blocks of them)",
+        },
+    )
+
+
+def _supported_ticks(fit: Any, system: PointsSystem) -> np.ndarray:
+    """Say for each tick whether the data hold such a combination; single predictors are drawn where they have data."""
+    flags = []
+    for s in system.sets:
+        for axis in s.axes:
+            names = [axis.variable.name, *axis.held]
+            pair = len(names) == 2 and all(name in fit.model.exposures for name in names)
+            values = np.asarray(axis.values, dtype=float) if pair else np.zeros(len(axis.raw))
+            held = np.full(len(values), float(next(iter(axis.held.values())))) if pair else values
+            flags.append(joint_support(fit, *names, values, held)["any"] if pair else np.ones(len(values), dtype=bool))
+    return np.concatenate(flags)
+
+
+def as_persons(person: Mapping[str, Any] | pd.Series | pd.DataFrame) -> pd.DataFrame:
+    """Return persons as a frame, one row each.
+
+    Parameters
+    ----------
+    person : mapping, pandas.Series or pandas.DataFrame
+        One person's values, or a table of persons.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A new index from 0.
+    """
+    if isinstance(person, pd.DataFrame):
+        return person.reset_index(drop=True)
+    return pd.DataFrame([dict(person)])
+
+
+def _central_probability(fit: Any, lp: np.ndarray, site: str, index: np.ndarray | None) -> np.ndarray:
+    if site == "known" and index is not None:
+        effects = fit.maximum.site_effects if fit.method == "ml" else np.median(fit.site_effects(), axis=0)
+        lp = lp + effects[index[0]]
+    if site == "marginal":
+        repeated = np.broadcast_to(lp, (len(fit.coefficients()), len(lp)))
+        return np.median(site_probabilities(fit, repeated, site), axis=0)
+    return expit(np.asarray(lp, dtype=float))
+
+
+def _value_text(variable: Variable, raw: Mapping[str, Any]) -> str:
+    if variable.kind == "standardised":
+        value = raw.get(variable.source)
+        value = variable.to_raw(raw[variable.name]) if value is None or pd.isna(value) else value
+        return f"{value:.3g} {variable.unit}".strip()
+    if variable.kind == "binary":
+        return "yes" if raw[variable.name] else "no"
+    return str(raw[variable.name])

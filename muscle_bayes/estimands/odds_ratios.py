@@ -1,0 +1,185 @@
+"""Odds ratios per stated contrast, with interactions at stated values of the other variable."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from muscle_bayes.errors import EstimandError
+from muscle_bayes.estimands.frame import summarise_draws, tidy
+from muscle_bayes.estimands.rounding import number_text
+from muscle_bayes.estimands.variables import Variable, design_rows, model_scale, variables_of
+
+#: An odds ratio in here is called practically none.
+ROPE = (0.95, 1.05)
+
+_WALD = 1.959963984540054
+
+
+def odds_ratios(
+    fit: Any,
+    per: float | None = 2.0,
+    at: Mapping[str, Any] | None = None,
+    terms: Sequence[str] | None = None,
+    *,
+    rope: tuple[float, float] = ROPE,
+    cohort: Any = None,
+    allow_unconverged: bool = False,
+) -> pd.DataFrame:
+    """Return the odds ratio of every predictor, exposures first.
+
+    Exposures and other Z-scores are stated per `per` Z, categorical variables against their reference, binary ones yes
+    against no. Where a predictor interacts, its odds ratio holds at stated values of the other one, by default its
+    mean. Rows of role ``adjustment`` adjust the exposures' rows; their own odds ratios answer no question of the study
+    (Westreich & Greenland 2013, Am J Epidemiol 177, 292-298).
+
+    Parameters
+    ----------
+    fit : Fit
+        Posterior or maximum likelihood.
+    per : float or None
+        Z-scores that an odds ratio spans; None takes each exposure's own contrast from the model (2 for the others).
+    at : mapping, optional
+        Values of interacting variables, by formula name in Z or by raw column in raw units; a list gives a row each,
+        such as ``{"lmm_z": [-1, 0, 1]}``.
+    terms : sequence of str, optional
+        Predictors to report; by default all.
+    rope : tuple of float
+        Region of practical equivalence on the odds-ratio scale.
+    cohort : Cohort or pandas.DataFrame, optional
+        Not needed for odds ratios; taken so that every estimand is called alike.
+    allow_unconverged : bool
+        Report a fit that failed its gate.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Canonical columns, then `label, variable, level, at, rope_share, lower_mcse, upper_mcse, text`. For maximum
+        likelihood the estimate is the maximum with its Wald interval, and `mcse`, `prob_gt_null`, `rope_share` are
+        missing.
+
+    Raises
+    ------
+    EstimandError
+        Where `per` is not positive, or `terms` or `at` name what the model does not have.
+    UnconvergedFitError
+        Where the fit failed its gate and `allow_unconverged` is False.
+    """
+    fit.require_converged(allow_unconverged)
+    if per is not None and not per > 0:
+        raise EstimandError("per", f"{per} is no contrast", "Give a positive number of Z-scores, or None")
+    variables = variables_of(fit)
+    chosen = list(variables) if terms is None else list(terms)
+    unknown = [name for name in chosen if name not in variables]
+    if unknown:
+        known = ", ".join(variables)
+        raise EstimandError(f"term {unknown[0]!r}", "the model has no such predictor", f"Take one of {known}")
+    at = _as_lists(at or {}, variables)
+
+    described, pairs = [], []
+    for name in chosen:
+        variable = variables[name]
+        for setting in _settings(variable, at):
+            for low, high, contrast, level in _contrasts(variable, fit, per):
+                described.append(_describe(variable, contrast, level, setting, variables))
+                pairs += [{**setting, name: low}, {**setting, name: high}]
+    rows = design_rows(fit, variables, pairs)
+    difference = rows[1::2] - rows[0::2]
+    summary = contrast_summary(fit, difference, rope=rope)
+    columns = {key: [d[key] for d in described] for key in described[0]} if described else {}
+    return tidy(
+        {
+            "estimand": "odds ratio",
+            **columns,
+            **summary,
+            "scale": "odds ratio",
+            "site": "conditional on site" if fit.recipe.site_levels else "no site in the model",
+            "population": "conditional on the covariates",
+        },
+        fit,
+        interval=0.95,
+        attrs={"per": per, "rope": list(rope), "estimate_is": "maximum" if fit.method == "ml" else "posterior median"},
+    )
+
+
+def contrast_summary(fit: Any, difference: np.ndarray, *, rope: tuple[float, float] = ROPE) -> dict[str, np.ndarray]:
+    """Summarise the odds ratios of differences between design rows.
+
+    Parameters
+    ----------
+    fit : Fit
+        Posterior or maximum likelihood.
+    difference : numpy.ndarray, shape (k, p)
+        Row of the one person minus row of the other.
+    rope : tuple of float
+        Region of practical equivalence on the odds-ratio scale.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray, shape (k,)
+        ``estimate, lower, upper, mcse, lower_mcse, upper_mcse, prob_gt_null, rope_share``.
+    """
+    if fit.method == "ml":
+        beta, covariance = fit.maximum.coefficients[1:], fit.maximum.covariance[1:, 1:]
+        log_or = difference @ beta
+        error = np.sqrt(np.einsum("kp,pq,kq->k", difference, covariance, difference))
+        missing = np.full(len(difference), np.nan)
+        wald = {
+            "estimate": np.exp(log_or),
+            "lower": np.exp(log_or - _WALD * error),
+            "upper": np.exp(log_or + _WALD * error),
+        }
+        return wald | dict.fromkeys(("mcse", "lower_mcse", "upper_mcse", "prob_gt_null", "rope_share"), missing)
+    draws = np.exp(fit.coefficients()[:, 1:] @ difference.T)
+    share = np.mean((draws > rope[0]) & (draws < rope[1]), axis=0)
+    return {**summarise_draws(draws, fit, null=1.0), "rope_share": share}
+
+
+def _as_lists(at: Mapping[str, Any], variables: Mapping[str, Variable]) -> dict[str, list[Any]]:
+    out: dict[str, list[Any]] = {}
+    for key, value in at.items():
+        values = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
+        scaled = [model_scale({key: v}, variables) for v in values]
+        out[next(iter(scaled[0]))] = [next(iter(s.values())) for s in scaled]
+    return out
+
+
+def _settings(variable: Variable, at: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
+    """Return the values of the interacting variables that the odds ratio is stated at; one empty one without."""
+    partners = [name for name in variable.partners if name in at]
+    return [dict(zip(partners, values, strict=True)) for values in product(*(at[name] for name in partners))]
+
+
+def _contrasts(variable: Variable, fit: Any, per: float | None) -> list[tuple[Any, Any, str, str | None]]:
+    if variable.kind == "categorical":
+        base = variable.levels[0]
+        return [(base, level, f"{level} against {base}", level) for level in variable.levels[1:]]
+    if variable.kind == "binary":
+        return [(0.0, 1.0, "yes against no", None)]
+    span = per
+    if span is None:
+        span = fit.model.exposures[variable.name].contrast if variable.name in fit.model.exposures else 2.0
+    if variable.kind == "standardised":
+        size = f"{span:g} SD = {number_text(span * variable.sd, decimals=1)} {variable.unit}".strip()
+        # Around the mean, so that a curved term is compared between stated levels and a straight one loses nothing.
+        return [(-span / 2, span / 2, f"per {span:g} Z ({size})", None)]
+    return [(variable.reference, variable.reference + 1.0, f"per 1 {variable.unit or 'unit'}", None)]  # type: ignore[operator]
+
+
+def _describe(
+    variable: Variable, contrast: str, level: str | None, setting: Mapping[str, Any], variables: Mapping[str, Variable]
+) -> dict[str, Any]:
+    # A partner that was not named stands at its reference; the row says so, since its odds ratio holds only there.
+    stated = {name: setting.get(name, variables[name].reference) for name in variable.partners}
+    at = ", ".join(variables[name].stated(value) for name, value in stated.items())
+    return {
+        "term": variable.name if level is None else f"{variable.name}[{level}]",
+        "contrast": f"{contrast} at {at}" if at else contrast,
+        "role": variable.role,
+        "label": variable.label,
+        "variable": variable.name,
+        "level": level or "",
+        "at": at,
+    }

@@ -1,0 +1,138 @@
+"""The odds-ratio surface: two exposures against a stated reference, with interval, probability and support."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from muscle_bayes.errors import EstimandError
+from muscle_bayes.estimands.frame import tidy
+from muscle_bayes.estimands.odds_ratios import contrast_summary
+from muscle_bayes.estimands.support import MIN_PERSONS, joint_support, marginal_densities
+from muscle_bayes.estimands.variables import Variable, design_rows, model_scale, variables_of
+
+_BLOCK = 500
+
+
+def odds_ratio_surface(
+    fit: Any,
+    first: str = "intermat_z",
+    second: str = "lmm_z",
+    reference: tuple[float, float] = (0.0, 0.0),
+    grid: Mapping[str, Sequence[float]] | float = 0.1,
+    *,
+    at: Mapping[str, Any] | None = None,
+    cohort: Any = None,
+    allow_unconverged: bool = False,
+) -> pd.DataFrame:
+    """Return the odds ratio of every combination of two exposures against a reference combination.
+
+    Parameters
+    ----------
+    fit : Fit
+        Posterior or maximum likelihood.
+    first, second : str
+        Two exposures, as the formula calls them.
+    reference : tuple of float
+        Their values, in the units of the formula (Z), at which the odds ratio is 1.
+    grid : mapping of str to sequence of float, or float
+        Values of each exposure; or a step, for a grid through the reference from the 1st to the 99th percentile of the
+        analysis set, widened to the next half Z.
+    at : mapping, optional
+        Values of other variables that the exposures interact with; by default their reference.
+    cohort : Cohort or pandas.DataFrame, optional
+        Not needed; taken so that every estimand is called alike.
+    allow_unconverged : bool
+        Report a fit that failed its gate.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a combination, second exposure fastest: canonical columns, then the two exposures in Z, their raw
+        columns in raw units, `supported` and `supported_SEX` (rule in `muscle_bayes.estimands.support`), `rope_share`.
+        At the reference itself the odds ratio is 1 without error and `prob_gt_null` is missing. ``.attrs`` has the
+        reference, labels, units, Z-score constants and the exposures' densities by sex.
+
+    Raises
+    ------
+    EstimandError
+        Where the exposures are not two of the model's Z-scored predictors.
+    UnconvergedFitError
+        Where the fit failed its gate and `allow_unconverged` is False.
+    """
+    fit.require_converged(allow_unconverged)
+    variables = variables_of(fit)
+    pair = [_exposure(name, variables) for name in (first, second)]
+    if first == second:
+        raise EstimandError(f"surface of {first!r}", "it needs two different exposures", "Name two")
+    axes = [_axis(fit, variable, centre, grid) for variable, centre in zip(pair, reference, strict=True)]
+    a, b = (axis.ravel() for axis in np.meshgrid(*axes, indexing="ij"))
+    others = model_scale(at or {}, variables)
+
+    combinations = [reference, *zip(a, b, strict=True)]
+    rows = design_rows(fit, variables, [{**others, first: x, second: y} for x, y in combinations])
+    difference = rows[1:] - rows[0]
+    # In blocks: all draws of a fine grid at once would be hundreds of megabytes.
+    blocks = [contrast_summary(fit, difference[i : i + _BLOCK]) for i in range(0, len(difference), _BLOCK)]
+    summary = {key: np.concatenate([block[key] for block in blocks]) for key in blocks[0]}
+    summary["prob_gt_null"][~difference.any(axis=1)] = np.nan
+    support = joint_support(fit, first, second, a, b)
+
+    words = [variable.label for variable in pair]
+    return tidy(
+        {
+            "estimand": "odds ratio surface",
+            "term": f"{first}, {second}",
+            "contrast": [f"{pair[0].stated(round(x, 6))}, {pair[1].stated(round(y, 6))}" for x, y in combinations[1:]],
+            **summary,
+            "scale": "odds ratio",
+            "site": "conditional on site" if fit.recipe.site_levels else "no site in the model",
+            "population": "conditional on the covariates",
+            "role": "exposure",
+            first: a,
+            second: b,
+            pair[0].source: pair[0].to_raw(a),
+            pair[1].source: pair[1].to_raw(b),
+            "supported": support.pop("any"),
+            **{f"supported_{sex}": mask for sex, mask in support.items()},
+        },
+        fit,
+        interval=0.95,
+        attrs={
+            "exposures": [first, second],
+            "reference": [float(v) for v in reference],
+            "labels": words,
+            "units": [variable.unit for variable in pair],
+            "sources": [variable.source for variable in pair],
+            "constants": [[variable.mean, variable.sd] for variable in pair],
+            "densities": marginal_densities(fit, first, second),
+            "sexes": list(support),
+            "support_rule": (
+                "supported: 1st to 99th percentile of an age band of that sex, and at least "
+                f"{MIN_PERSONS} persons of that sex in a square of 0.75 Z around"
+            ),
+        },
+    )
+
+
+def _exposure(name: str, variables: Mapping[str, Variable]) -> Variable:
+    variable = variables.get(name)
+    if variable is None or variable.kind != "standardised" or variable.role != "exposure":
+        known = [v.name for v in variables.values() if v.kind == "standardised" and v.role == "exposure"]
+        remedy = f"Take two of {', '.join(known)}"
+        raise EstimandError(f"exposure {name!r}", "it is no Z-scored exposure of the model", remedy)
+    return variable
+
+
+def _axis(fit: Any, variable: Variable, centre: float, grid: Mapping[str, Sequence[float]] | float) -> np.ndarray:
+    if isinstance(grid, Mapping):
+        if variable.name not in grid:
+            remedy = "Give both exposures' values, or a step"
+            raise EstimandError("grid", f"it has no values for {variable.name!r}", remedy)
+        return np.asarray(grid[variable.name], dtype=float)
+    low, high = (float(fit.support.quantiles.loc[variable.name, q]) for q in (0.01, 0.99))
+    low, high = np.floor(low * 2) / 2, np.ceil(high * 2) / 2
+    # Counted from the reference, so that it is a grid point and its odds ratio exactly 1.
+    steps = np.arange(np.ceil((low - centre) / grid - 1e-9), np.floor((high - centre) / grid + 1e-9) + 1)
+    return centre + grid * steps

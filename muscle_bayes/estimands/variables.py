@@ -1,0 +1,167 @@
+"""The variables of a fitted model, and design rows of persons that differ in some of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from muscle_bayes.errors import EstimandError
+from muscle_bayes.estimands.labels import label_of, unit_of, with_unit
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One predictor of a model.
+
+    Attributes
+    ----------
+    name : str
+        As the formula calls it, such as ``intermat_z``.
+    kind : {"standardised", "categorical", "binary", "numeric"}
+        How its contrasts are stated.
+    source : str
+        The raw column.
+    role : {"exposure", "adjustment"}
+        What the model says it is there for.
+    levels : tuple of str
+        Of a categorical variable, the reference first.
+    mean, sd : float
+        Z-score constants in raw units; 0 and 1 for what is not standardised.
+    partners : tuple of str
+        Variables that share an interaction term with it.
+    reference : float or str
+        Its value in the reference person: Z of 0, first level, 0, or the median.
+    """
+
+    name: str
+    kind: Literal["standardised", "categorical", "binary", "numeric"]
+    source: str
+    role: Literal["exposure", "adjustment"]
+    levels: tuple[str, ...]
+    mean: float
+    sd: float
+    partners: tuple[str, ...]
+    reference: float | str
+
+    @property
+    def label(self) -> str:
+        """What readers call it, such as ``InterMAT``."""
+        return label_of(self.source)
+
+    @property
+    def unit(self) -> str:
+        """Unit of the raw column as printed."""
+        return unit_of(self.source)
+
+    @property
+    def axis_label(self) -> str:
+        """Label with the raw unit."""
+        return with_unit(self.source)
+
+    def to_raw(self, value: Any) -> Any:
+        """Return a value of the model's column in raw units."""
+        return value * self.sd + self.mean if self.kind == "standardised" else value
+
+    def stated(self, value: Any) -> str:
+        """Return ``LMM = −1 Z``, ``Sex = male`` or ``Diabetes = no``."""
+        if self.kind == "categorical":
+            text = str(value)
+        elif self.kind == "binary" and value in (0, 1):
+            text = "yes" if value else "no"
+        else:
+            text = f"{value:g}".replace("-", "\N{MINUS SIGN}") + (" Z" if self.kind == "standardised" else "")
+        return f"{self.label} = {text}"
+
+
+def variables_of(fit: Any) -> dict[str, Variable]:
+    """List the predictors of a fit, exposures first.
+
+    Parameters
+    ----------
+    fit : Fit
+        With `recipe`, `model` and `support`.
+
+    Returns
+    -------
+    dict of str to Variable
+        By name.
+    """
+    recipe, exposures = fit.recipe, fit.model.exposures
+    terms = [tuple(column.term.split(":")) for column in recipe.columns]
+    names = dict.fromkeys([*(name for name in exposures), *(name for term in terms for name in term)])
+    out = {}
+    for name in names:
+        partners = tuple(dict.fromkeys(other for term in terms if name in term for other in term if other != name))
+        role: Literal["exposure", "adjustment"] = "exposure" if name in exposures else "adjustment"
+        if name in recipe.constants:
+            z = recipe.constants[name]
+            out[name] = Variable(name, "standardised", z.source, role, (), z.mean, z.sd, partners, 0.0)
+        elif name in recipe.levels:
+            levels = tuple(recipe.levels[name])
+            out[name] = Variable(name, "categorical", name, role, levels, 0.0, 1.0, partners, levels[0])
+        elif name in fit.support.counts:
+            out[name] = Variable(name, "binary", name, role, (), 0.0, 1.0, partners, 0.0)
+        else:
+            median = float(fit.support.quantiles.loc[name, 0.5])
+            out[name] = Variable(name, "numeric", name, role, (), 0.0, 1.0, partners, median)
+    return out
+
+
+def model_scale(values: Mapping[str, Any], variables: Mapping[str, Variable]) -> dict[str, Any]:
+    """Name values as the formula does: a raw column's value becomes its Z-score.
+
+    Parameters
+    ----------
+    values : mapping of str to value
+        ``{"lmm_z": -1}`` or ``{"lmm_cm3_per_kg_m2": 19}``.
+    variables : mapping of str to Variable
+        Of the fit.
+
+    Returns
+    -------
+    dict
+        By the names in the formula.
+
+    Raises
+    ------
+    EstimandError
+        Where a name is none of the model's variables, or a level is none of a variable's levels.
+    """
+    by_source = {variable.source: variable for variable in variables.values()}
+    out = {}
+    for key, value in values.items():
+        variable = variables.get(key) or by_source.get(key)
+        if variable is None:
+            known = ", ".join(variables)
+            raise EstimandError(f"variable {key!r}", "the model has no such predictor", f"Take one of {known}")
+        if variable.kind == "categorical" and value not in variable.levels:
+            raise EstimandError(
+                f"variable {key!r}", f"it has no level {value!r}", f"Take one of {', '.join(variable.levels)}"
+            )
+        from_raw = key not in variables and variable.kind == "standardised"
+        out[variable.name] = (value - variable.mean) / variable.sd if from_raw else value
+    return out
+
+
+def design_rows(fit: Any, variables: Mapping[str, Variable], persons: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """Return the design rows of persons who equal the reference person but for what is given.
+
+    Parameters
+    ----------
+    fit : Fit
+        Its `recipe` makes the columns.
+    variables : mapping of str to Variable
+        Of the fit.
+    persons : sequence of mapping, length n
+        Values by the names in the formula.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n, p)
+        Not centred, without the intercept.
+    """
+    reference = {name: variable.reference for name, variable in variables.items()}
+    frame = pd.DataFrame([{**reference, **person} for person in persons], columns=list(reference))
+    return np.asarray(fit.recipe.matrix(frame), dtype=float)
