@@ -191,7 +191,7 @@ def design_findings(design: Design) -> list[Finding]:
     for i, column in enumerate(recipe.columns):
         values = design.X[:, i] + recipe.centre[i]
         low, high = values[y == 0], values[y == 1]
-        if low.max() <= high.min() or high.max() <= low.min():
+        if low.max() < high.min() or high.max() < low.min():
             found.append(
                 Finding(
                     "warning",

@@ -207,7 +207,7 @@ def _text(frame: pd.DataFrame) -> str:
 
 
 def _frame(text: str) -> pd.DataFrame:
-    return pd.read_csv(StringIO(text), float_precision="round_trip", keep_default_na=False, na_values=[""])
+    return pd.read_csv(StringIO(text), keep_default_na=False, na_values=[""])
 
 
 def _plain(value: Any) -> Any:

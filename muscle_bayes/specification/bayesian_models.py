@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from muscle_bayes.specification.design import Design
 from muscle_bayes.specification.model import Model
@@ -11,7 +12,7 @@ from muscle_bayes.specification.model import Model
 CENTRED_INTERCEPT = "Intercept_centered"
 
 #: Persons a site from which the data, not the prior, place the site effects.
-_CENTRED_FROM = 200
+_CENTRED_FROM = 2_000
 
 
 def to_bambi(model: Model, design: Design) -> Any:
@@ -32,14 +33,16 @@ def to_bambi(model: Model, design: Design) -> Any:
     import bambi as bmb
 
     formula = model.parsed
-    names = [*formula.names, *([design.recipe.site] if design.recipe.site else [])]
-    data = design.frame[names].assign(**{formula.response: design.y.astype(int)})
+    site = design.recipe.site
+    data = design.frame[list(formula.names)].assign(**{formula.response: design.y.astype(int)})
+    if site:
+        data[site] = pd.Categorical.from_codes(design.site, categories=list(design.recipe.site_levels))
     priors: dict[str, Any] = {}
     for label, prior in model.normal_priors().items():
         priors["Intercept" if label == "intercept" else label] = bmb.Prior("Normal", mu=prior.mean, sigma=prior.sd)
-    if design.recipe.site:
+    if site:
         spread = bmb.Prior("HalfNormal", sigma=model.priors.site_sd.half_normal)
-        priors[f"1|{design.recipe.site}"] = bmb.Prior("Normal", mu=0, sigma=spread)
+        priors[f"1|{site}"] = bmb.Prior("Normal", mu=0, sigma=spread)
     return bmb.Model(str(formula), data, family="bernoulli", priors=priors)
 
 
