@@ -1,0 +1,257 @@
+"""The commands: parse, call, print. Nothing heavy is imported before a command runs."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from muscle_bayes import __version__
+
+app = typer.Typer(
+    name="muscle-bayes",
+    help="From images of muscle to an honest posterior of what muscle has to do with chronic back pain.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Backend(StrEnum):
+    """Where the muscle compartment comes from."""
+
+    labelmap = "labelmap"
+    hull = "hull"
+
+
+class Method(StrEnum):
+    """By which engine a model is fitted."""
+
+    auto = "auto"
+    nuts = "nuts"
+    laplace = "laplace"
+    ml = "ml"
+
+
+class Adipose(StrEnum):
+    """Definition of adipose tissue."""
+
+    threshold = "threshold"
+    fraction = "fraction"
+    mixture = "mixture"
+
+
+class Compartment(StrEnum):
+    """What belongs to the muscle compartment."""
+
+    labels = "labels"
+    fascia = "fascia"
+
+
+class PhantomRegion(StrEnum):
+    """What a phantom shows."""
+
+    trunk = "trunk"
+    thigh = "thigh"
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of every random number.")]
+File = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="NIfTI file.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """From images of muscle to an honest posterior of what muscle has to do with chronic back pain."""
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("muscle-bayes-demo"),
+    seed: Seed = 1,
+    quick: Annotated[bool, typer.Option(help="3,000 participants and 2 phantoms in place of 27,518 and 12.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show the whole way on simulated data: cohort, phantom images, model, figures, report."""
+    from muscle_bayes.cli.console import progress
+    from muscle_bayes.cli.printing import print_run
+    from muscle_bayes.study import demonstrate
+
+    with progress() as shown:
+        made = demonstrate(out, seed=seed, quick=quick, progress=shown)
+    print_run(made, as_json=as_json)
+    raise typer.Exit(made.exit_code)
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Option(help="Table to write (.csv, .tsv, .parquet), or with --phantom a folder.")],
+    n: Annotated[int | None, typer.Option("--n", min=1, help="Participants; 27,518 by default.")] = None,
+    seed: Seed = 1,
+    incomplete: Annotated[bool, typer.Option(help="With missing values and exclusions, as imaged (30,868).")] = False,
+    interaction: Annotated[
+        float, typer.Option(help="Log odds-ratio coefficient of InterMAT Z x LMM Z in the truth.")
+    ] = 0.0,
+    phantom: Annotated[PhantomRegion | None, typer.Option(help="Write a phantom image instead of a cohort.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Simulate a cohort like the German National Cohort's, or a phantom image; both are marked as simulated."""
+    from muscle_bayes.cli.printing import print_files
+    from muscle_bayes.study.simulating import write_cohort, write_phantom
+
+    if phantom is not None:
+        if n is not None or incomplete or interaction:
+            raise typer.BadParameter("--n, --incomplete and --interaction belong to a cohort, not to --phantom")
+        print_files(write_phantom(phantom.value, out, seed=seed), as_json=as_json)
+        return
+    path, table = write_cohort(out, n=n, seed=seed, complete=not incomplete, interaction=interaction)
+    print_files({"cohort": path}, as_json=as_json, said=f"{len(table):,} simulated participants")
+
+
+@app.command()
+def quantify(
+    water: File = None,
+    fat: File = None,
+    image: File = None,
+    labels: File = None,
+    backend: Annotated[
+        Backend | None, typer.Option(help="labelmap reads --labels; hull finds the muscle of limbs.")
+    ] = None,
+    bmi: Annotated[float | None, typer.Option(help="Body mass index (kg/m2); without it LMM is missing.")] = None,
+    adipose: Annotated[
+        Adipose, typer.Option(help="Definition named as the exposure; all are printed.")
+    ] = Adipose.threshold,
+    compartment: Annotated[
+        Compartment, typer.Option(help="As labelled, or with the fat inside the fascia.")
+    ] = Compartment.labels,
+    region: Annotated[str | None, typer.Option(help="Only rows of this extent.")] = None,
+    participant: Annotated[str, typer.Option(help="Written to every row.")] = "",
+    session: Annotated[str, typer.Option(help="Written to every row.")] = "",
+    out: Annotated[Path | None, typer.Option(help="Also write all columns to this .tsv or .csv.")] = None,
+    overlay: Annotated[Path | None, typer.Option(help="Draw compartment and adipose voxels to this .png.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure intermuscular fat and lean muscle in one scan: --water and --fat, or --image."""
+    if (water is None) != (fat is None):
+        raise typer.BadParameter("--water and --fat belong together")
+    if water is None and image is None:
+        raise typer.BadParameter("give --water and --fat of a Dixon scan, or --image")
+    from muscle_bayes.cli.printing import print_measurements
+    from muscle_bayes.imaging import quantify as measure
+
+    table = measure(
+        water,
+        fat,
+        labels,
+        image=image,
+        bmi=bmi,
+        adipose=adipose.value,
+        compartment=compartment.value,
+        backend=backend.value if backend else None,
+        participant_id=participant,
+        session_id=session,
+        region=region,
+        overlay=overlay,
+    )
+    if out is not None:
+        from muscle_bayes.cohort.files import whole_file
+
+        with whole_file(out) as path:
+            table.to_csv(path, sep="," if out.suffix == ".csv" else "\t", index=False, na_rep="n/a")
+    print_measurements(table, as_json=as_json)
+
+
+@app.command()
+def fit(
+    table: Annotated[Path, typer.Argument(help="Participants with InterMAT and LMM (.csv, .tsv, .parquet).")],
+    model: Annotated[str, typer.Option(help="A name of the catalogue, or a model file.")],
+    out: Annotated[Path, typer.Option(help="Folder of the results.")],
+    measurements: Annotated[Path | None, typer.Option(help="Measurement table, where TABLE has no InterMAT.")] = None,
+    method: Annotated[Method, typer.Option(help="Engine.")] = Method.auto,
+    priors: Annotated[str | None, typer.Option(help="Another prior set than the model's.")] = None,
+    seed: Seed = 1,
+    as_json: Json = False,
+) -> None:
+    """Fit one model to a table: posterior, odds ratios, figures, report."""
+    from muscle_bayes.cli.console import progress
+    from muscle_bayes.cli.printing import print_run
+    from muscle_bayes.study import run as run_study
+    from muscle_bayes.study.settings import study_from
+
+    content = {
+        "study": {"name": table.stem, "seed": seed, "out": str(out.resolve())},
+        "participants": {"file": str(table.resolve())},
+        "fits": [{"model": str(Path(model).resolve()) if model.endswith(".toml") else model, "method": method.value}],
+    }
+    if measurements is not None:
+        content["measurements"] = {"file": str(measurements.resolve())}
+    if priors is not None:
+        content["fits"][0]["priors"] = priors  # type: ignore[index]
+    study = study_from(content, folder=Path.cwd(), where="muscle-bayes fit")
+    with progress() as shown:
+        made = run_study(study, progress=shown)
+    print_run(made, as_json=as_json)
+    raise typer.Exit(made.exit_code)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the study begins.")],
+    as_json: Json = False,
+) -> None:
+    """Write a commented study.toml with simulated example tables, ready for `run`."""
+    from muscle_bayes.cli.printing import print_files
+    from muscle_bayes.study import start_study
+
+    paths = start_study(folder)
+    print_files({p.stem: p for p in paths}, as_json=as_json, said=f"Next: muscle-bayes run {folder / 'study.toml'}")
+
+
+@app.command()
+def run(
+    study: Annotated[Path, typer.Argument(help="study.toml, or its folder.")] = Path("study.toml"),
+    as_json: Json = False,
+) -> None:
+    """Run a study from its images or tables to its report; goes on where it stopped."""
+    from muscle_bayes.cli.console import progress
+    from muscle_bayes.cli.printing import print_run
+    from muscle_bayes.study import run as run_study
+
+    with progress() as shown:
+        made = run_study(study, progress=shown)
+    print_run(made, as_json=as_json)
+    raise typer.Exit(made.exit_code)
+
+
+@app.command()
+def models(
+    name: Annotated[str | None, typer.Argument(help="One model of the catalogue, or a model file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the catalogue of models, or show one with its priors."""
+    from muscle_bayes.cli.printing import model_text
+    from muscle_bayes.specification import list_models, load_model
+
+    if name is not None:
+        model = load_model(name)
+        typer.echo(json.dumps(model.model_dump(mode="json", by_alias=True), indent=2) if as_json else model_text(model))
+        return
+    catalogue = {entry: load_model(entry).title for entry in list_models()}
+    if as_json:
+        typer.echo(json.dumps(catalogue, indent=2))
+        return
+    width = max(map(len, catalogue), default=0)
+    for entry, title in catalogue.items():
+        typer.echo(f"{entry:<{width}}  {title}")

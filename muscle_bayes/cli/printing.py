@@ -1,0 +1,185 @@
+"""What the commands print on stdout: short tables for people, JSON for scripts."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import typer
+
+if TYPE_CHECKING:
+    from muscle_bayes.specification import Model
+    from muscle_bayes.study import StudyRun
+
+_SHORT = {
+    "muscle": "muscle",
+    "side": "side",
+    "region": "extent",
+    "compartment_cm3": "volume cm3",
+    "intermat_threshold_percent": "InterMAT threshold %",
+    "intermat_fraction_percent": "fraction %",
+    "intermat_mixture_percent": "mixture %",
+    "lean_{adipose}_cm3": "lean cm3",
+    "lmm_{adipose}_cm3_per_kg_m2": "LMM cm3/(kg/m2)",
+    "undefined_percent": "undefined %",
+    "qc": "qc",
+}
+
+
+def print_json(content: Any) -> None:
+    """Print JSON; numbers that do not exist are null.
+
+    Parameters
+    ----------
+    content : JSON value
+        May hold NaN, paths and NumPy scalars.
+    """
+    typer.echo(json.dumps(_plain(content), indent=2, ensure_ascii=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def print_files(files: Mapping[str, Path], *, as_json: bool, said: str = "") -> None:
+    """Print which files were written.
+
+    Parameters
+    ----------
+    files : mapping of str to pathlib.Path
+        Name -> file.
+    as_json : bool
+        As JSON.
+    said : str
+        One line more, for people.
+    """
+    if as_json:
+        print_json(dict(files))
+        return
+    for path in files.values():
+        typer.echo(str(path))
+    if said:
+        typer.echo(said)
+
+
+def print_measurements(table: pd.DataFrame, *, as_json: bool) -> None:
+    """Print measurement rows, and what they say about themselves.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `quantify`.
+    as_json : bool
+        All columns as JSON.
+    """
+    notes = [str(note) for note in table.attrs.get("notes", [])]
+    adipose = str(table.attrs.get("adipose", "threshold"))
+    if as_json:
+        print_json({"exposure": adipose, "notes": notes, "measurements": table.to_dict(orient="records")})
+        return
+    columns = {name.format(adipose=adipose): heading for name, heading in _SHORT.items()}
+    shown = table[[name for name in columns if name in table]].rename(columns=columns)
+    backend, compartment = table["backend"].iloc[0], table["compartment"].iloc[0]
+    voxel = table["voxel_mm3"].iloc[0]
+    typer.echo(f"backend {backend}, compartment {compartment}, exposure {adipose}, voxel {voxel:.3g} mm3")
+    typer.echo(shown.to_string(index=False, na_rep="missing", float_format=_figure))
+    for note in notes:
+        typer.echo(f"note: {note}")
+
+
+def _figure(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.1f}" if abs(value) >= 100 else f"{value:.2f}"
+
+
+def print_run(made: "StudyRun", *, as_json: bool) -> None:
+    """Print what a run came to: odds ratios of the exposures, where the report is, who failed.
+
+    Parameters
+    ----------
+    made : StudyRun
+        Of `run` or `demonstrate`.
+    as_json : bool
+        As JSON.
+    """
+    tables = {}
+    for section in made.study.fits:
+        path = made.out / "tables" / f"{section.label}_odds_ratios.csv"
+        if path.is_file():
+            tables[section.label] = pd.read_csv(path)
+    if as_json:
+        print_json(
+            {
+                "out": made.out,
+                "report": made.report,
+                "exit_code": made.exit_code,
+                "made": made.made,
+                "kept": made.kept,
+                "failed_gate": made.ungated,
+                "failures": made.failures.to_dict(orient="records"),
+                "odds_ratios": {label: table.to_dict(orient="records") for label, table in tables.items()},
+            }
+        )
+        return
+    for label, table in tables.items():
+        simulated = ", simulated data" if "simulated" in table and (table["simulated"] == 1).any() else ""
+        typer.echo(f"{label}{simulated}: odds ratios of the exposures, 95 % interval")
+        for row in table[table["role"] == "exposure"].to_dict(orient="records"):
+            typer.echo(f"  {row.get('label', row['term'])}, {row['contrast']}: {_interval(dict(row))}")
+    for label, reason in made.ungated.items():
+        typer.echo(f"{label} FAILED its gate, so it has no estimates: {reason}")
+    if len(made.failures):
+        typer.echo(f"{len(made.failures):,} participants could not be measured: {made.out / 'failures.tsv'}")
+    if not made.made:
+        typer.echo("Nothing had changed; everything was up to date")
+    typer.echo(f"Report: {made.report}")
+
+
+def _interval(row: Mapping[Any, Any]) -> str:
+    text = row.get("text")
+    if isinstance(text, str) and text:
+        return text
+    return f"{row['estimate']:.2f} ({row['lower']:.2f} to {row['upper']:.2f})"
+
+
+def model_text(model: "Model") -> str:
+    """Return a model for people: question, formula, exposures, priors with their reasons.
+
+    Parameters
+    ----------
+    model : Model
+        Of the catalogue, or of a file.
+
+    Returns
+    -------
+    str
+        Several lines.
+    """
+    lines = [
+        model.name,
+        model.title,
+        "",
+        model.question,
+        "",
+        f"formula   {model.parsed}",
+        f"event     {model.event or model.outcome_label}",
+    ]
+    for name, exposure in model.exposures.items():
+        lines.append(f"exposure  {name}, contrast {exposure.contrast:g}, adverse {exposure.adverse}")
+    lines.append("")
+    for name, prior in model.normal_priors().items():
+        reason = f" - {prior.reason}" if prior.reason else ""
+        lines.append(f"prior     {name}: {prior.stated}{reason}")
+    site = model.priors.site_sd
+    lines.append(f"prior     site SD: half-normal({site.half_normal:g}) - {site.reason}")
+    lines += ["", *(f"see       {reference}" for reference in model.references)]
+    return "\n".join(lines).rstrip()

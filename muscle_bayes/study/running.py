@@ -1,0 +1,274 @@
+"""Running a study: stage after stage, each only where its inputs, settings or code have changed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from muscle_bayes.cohort import Cohort, read_cohort
+from muscle_bayes.cohort.exposure import Exposure
+from muscle_bayes.cohort.files import file_sha256, whole_file
+from muscle_bayes.report.results import FitResults, Phantoms, StudyResults
+from muscle_bayes.study.fitting import Estimates, draw_figures, figure_files, fit_model, write_tables
+from muscle_bayes.study.folder import StudyFolder, StudyRun
+from muscle_bayes.study.lock import code_version, fingerprint
+from muscle_bayes.study.measuring import FAILURE_COLUMNS, Measured, measure_people, people_of, write_measured
+from muscle_bayes.study.progress import Progress
+from muscle_bayes.study.settings import FitSection, Study, load_study
+
+if TYPE_CHECKING:
+    from muscle_bayes.inference import Fit
+    from muscle_bayes.specification import Model
+
+#: Makes the phantoms of a demonstration from the cohort, in the study's folder.
+PhantomStage = Callable[[Cohort, StudyFolder], Phantoms]
+
+
+def run(
+    study: Study | Path | str, *, progress: Progress | None = None, phantoms: PhantomStage | None = None
+) -> StudyRun:
+    """Run a study from its tables or images to its report, going on where an earlier run stopped.
+
+    A stage is done where the hashes of its inputs, its settings and the code that runs it are those in study.lock.json and
+    its files are still what it wrote; whatever changed is made again, with what depends on it.
+
+    Parameters
+    ----------
+    study : Study or path
+        study.toml, its folder, or what `load_study` returned.
+    progress : Progress, optional
+        Told what happens; silent by default.
+    phantoms : callable, optional
+        Makes the phantoms of a demonstration.
+
+    Returns
+    -------
+    StudyRun
+        Report, failures, and which stages were run.
+
+    Raises
+    ------
+    StudyFileError
+        Where study.toml breaks a rule.
+    MuscleBayesError
+        Where a table, a model or all images cannot be used. One bad participant is a row of failures.tsv instead.
+    """
+    study = study if isinstance(study, Study) else load_study(study)
+    models = [(section, _model(study, section)) for section in study.fits]
+    folder = StudyFolder(study, progress or Progress())
+    for section, _ in models:
+        source = study.model_source(section)
+        if isinstance(source, Path):
+            folder.input_hash(source)
+
+    measured = _measure(folder) if study.images is not None else None
+    cohort, failures = _cohort(folder, measured)
+    shown = phantoms(cohort, folder) if phantoms is not None else None
+    fits = [_fit(folder, cohort, section, model) for section, model in models]
+    report = _report(folder, cohort, fits, failures, shown)
+
+    folder.lock.keep_only(folder.stages)
+    folder.write_lock()
+    ungated = {made.section.label: made.gate for made in fits if made.gate}
+    return StudyRun(study, report, failures, ungated, folder.made, folder.kept)
+
+
+def _model(study: Study, section: FitSection) -> "Model":
+    """Return the model of a fit with its priors, so that a wrong name is told before hours of work."""
+    from muscle_bayes.specification import load_model
+
+    return load_model(study.model_source(section)).with_priors(section.priors)
+
+
+def _exposure(study: Study) -> Exposure:
+    return study.exposure.exposure() if study.exposure else Exposure()
+
+
+def _measure(folder: StudyFolder) -> Measured:
+    """Measure the images of every participant of the chosen session."""
+    study = folder.study
+    assert study.images is not None
+    people = read_cohort(
+        study.resolve(study.participants.file),
+        columns=_columns(study),
+        exposure={"session": study.exposure.session} if study.exposure else None,
+    )
+    root = study.resolve(study.images.root)
+    measured = measure_people(
+        people_of(people.table), study.images, root, folder.out, _exposure(study), folder.progress
+    )
+    # Each person's sidecar knows whether the images were measured before; the joined table costs nothing to write again.
+    stage = "measurements"
+    folder.stages.append(stage)
+    wanted = fingerprint(study.images.model_dump(mode="json"), code_version("imaging", "study"))
+    whole = measured.reused == len(people) - len(measured.failures)
+    (folder.kept if whole and folder.lock.is_done(stage, wanted) else folder.made).append(stage)
+    folder.lock.record(stage, wanted, write_measured(measured, folder.out))
+    folder.write_lock()
+    return measured
+
+
+def _columns(study: Study) -> dict[str, Any]:
+    return study.participants.model_dump()["columns"]
+
+
+def _cohort(folder: StudyFolder, measured: Measured | None) -> tuple[Cohort, pd.DataFrame]:
+    """Join, validate and exclude; who could not be measured is an exclusion with a count."""
+    study, out = folder.study, folder.out
+    participants = study.resolve(study.participants.file)
+    measurements: Path | None = None
+    if study.measurements is not None:
+        measurements = study.resolve(study.measurements.file)
+    elif measured is not None:
+        measurements = out / "measurements.tsv"
+    failures = measured.failures if measured is not None else pd.DataFrame(columns=list(FAILURE_COLUMNS), dtype="str")
+    rules = [exclusion.rule() for exclusion in study.exclusions]
+    if len(failures):
+        failed = {
+            "name": "image could not be measured (failures.tsv)",
+            "column": "participant_id",
+            "op": "in",
+            "value": failures["participant_id"].tolist(),
+        }
+        rules.insert(0, failed)
+    hashes = [folder.input_hash(participants)]
+    if measurements is not None:
+        hashes.append(folder.input_hash(measurements) if measured is None else file_sha256(measurements))
+    settings = {"columns": _columns(study), "exclusions": rules, "exposure": _exposure_settings(study)}
+    wanted = fingerprint(hashes, settings, code_version("cohort"))
+    if not folder.needs("cohort", wanted):
+        return Cohort.load(out), failures
+    folder.progress.start("cohort")
+    cohort = read_cohort(
+        participants,
+        measurements,
+        columns=_columns(study),
+        exposure=study.exposure.exposure() if study.exposure else None,
+        exclusions=rules,
+    )
+    cohort.save(out)
+    summary = out / "tables" / "cohort.csv"
+    with whole_file(summary) as path:
+        cohort.summary().to_csv(path, index=False)
+    folder.done("cohort", wanted, [out / "cohort.parquet", out / "cohort.json", out / "flow.csv", summary])
+    folder.progress.finish(f"{len(cohort):,} participants")
+    # Read back what was written, so that a first and a resumed run go on from the same bytes.
+    return Cohort.load(out), failures
+
+
+def _exposure_settings(study: Study) -> dict[str, Any] | None:
+    return study.exposure.model_dump() if study.exposure else None
+
+
+@dataclass
+class _Made:
+    """One fit of a run; what was kept is loaded only when somebody needs it."""
+
+    section: FitSection
+    model: "Model"
+    files: dict[str, str]
+    gate: str
+    load: Callable[[], "Fit"]
+    estimates: Estimates | None
+    figures: dict[str, Path]
+
+    def results(self) -> FitResults:
+        """Return everything of the fit for the report."""
+        fit = self.load()
+        estimates = self.estimates or Estimates(fit)
+        return FitResults(
+            name=self.section.label,
+            model=self.model,
+            fit=fit,
+            tables=estimates.tables,
+            figures=self.figures,
+            problems=tuple(estimates.problems),
+        )
+
+
+def _fit(folder: StudyFolder, cohort: Cohort, section: FitSection, model: "Model") -> _Made:
+    """Fit one model, then its tables and figures."""
+    label, out = section.label, folder.out
+    home = out / "fits" / label
+    table_hash = file_sha256(out / "cohort.parquet")
+    stage = f"fit {label}"
+    settings = {
+        "model": model.model_dump(mode="json", by_alias=True),
+        "method": section.method,
+        "seed": folder.study.study.seed,
+    }
+    wanted = fingerprint(table_hash, settings, code_version("specification", "inference"))
+    loaded: list[Fit] = []
+    if folder.needs(stage, wanted):
+        folder.progress.start(f"fit {label} ({section.method})")
+        fit, files = fit_model(model, cohort, home, method=section.method, seed=folder.study.study.seed)
+        gate = (
+            "" if fit.diagnostics.passed else "; ".join(f.text for f in fit.diagnostics.findings if f.kind == "failure")
+        )
+        folder.done(stage, wanted, files, {"gate": gate})
+        folder.progress.finish(f"{fit.method}, n = {fit.n:,}" + (", failed its gate" if gate else ""))
+        loaded.append(fit)
+    gate = str(folder.lock.facts(stage).get("gate", ""))
+
+    def load() -> "Fit":
+        if not loaded:
+            from muscle_bayes.inference import load_fit
+
+            loaded.append(load_fit(home / "posterior.nc", cohort=cohort))
+        return loaded[0]
+
+    posterior = folder.lock.outputs(stage)
+    stage = f"tables and figures {label}"
+    wanted = fingerprint(posterior, code_version("estimands", "plots"))
+    estimates: Estimates | None = None
+    if folder.needs(stage, wanted):
+        folder.progress.start(stage)
+        estimates = Estimates(load())
+        files = write_tables(estimates.tables, label, out)
+        figures = draw_figures(estimates, label, out)
+        files += [path for svg in figures.values() for path in figure_files(svg)]
+        names = {name: svg.relative_to(out).as_posix() for name, svg in figures.items()}
+        folder.done(stage, wanted, files, {"figures": names})
+        folder.progress.finish(f"{len(estimates.tables)} tables, {len(figures)} figures")
+    figures = {name: out / svg for name, svg in folder.lock.facts(stage).get("figures", {}).items()}
+    return _Made(section, model, folder.lock.outputs(stage) | posterior, gate, load, estimates, figures)
+
+
+def _report(
+    folder: StudyFolder, cohort: Cohort, fits: list[_Made], failures: pd.DataFrame, phantoms: Phantoms | None
+) -> Path:
+    """Write the report where anything in it has changed."""
+    study, out = folder.study, folder.out
+    path = out / "report.html"
+    parts = [
+        study.study.model_dump(mode="json"),
+        folder.lock.outputs("cohort"),
+        [made.files for made in fits],
+        failures.to_dict(orient="records"),
+        folder.lock.outputs("phantoms") if phantoms is not None else None,
+    ]
+    wanted = fingerprint(*parts, code_version("report", "estimands"))
+    if not folder.needs("report", wanted):
+        return path
+    from muscle_bayes.report import write_report
+
+    folder.progress.start("report")
+    results = StudyResults(
+        name=study.study.name,
+        seed=study.study.seed,
+        out=out,
+        simulated=cohort.simulated,
+        flow=cohort.flow,
+        dictionary=cohort.dictionary,
+        summary=cohort.summary(),
+        fits=tuple(made.results() for made in fits),
+        failures=failures,
+        notes=cohort.notes,
+        phantoms=phantoms,
+    )
+    written = write_report(results)
+    folder.done("report", wanted, [written])
+    folder.progress.finish(written.name)
+    return written
