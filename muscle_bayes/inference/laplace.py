@@ -99,7 +99,7 @@ def laplace_posterior(
     threads = threads or available_threads()
     rng = np.random.default_rng(seed)
     conditional = ExpandedConditional(LogitLikelihood(problem))
-    with threadpool_limits(threads, user_api="blas"):
+    with threadpool_limits(1, user_api="blas"):
         proposal = _proposal(conditional, log_sd_limits)
     sample = importance_sample(conditional, proposal, MAIN, draws, rng, threads)
     wide = importance_sample(conditional, proposal.tempered(WIDENING), WIDE, draws, rng, threads)
