@@ -61,8 +61,8 @@ class Draws:
         """The same draws, chain after chain, with one axis for them: (S,), (S, p), (S, J), (S,)."""
         return Draws(
             self.intercept.reshape(-1),
-            self.coefficients.reshape(-1, self.coefficients.shape[-1]),
-            self.site_effects.reshape(-1, self.site_effects.shape[-1]),
+            self.coefficients.reshape(self.intercept.size, self.coefficients.shape[-1]),
+            self.site_effects.reshape(self.intercept.size, self.site_effects.shape[-1]),
             None if self.site_sd is None else self.site_sd.reshape(-1),
         )
 

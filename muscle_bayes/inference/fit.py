@@ -19,7 +19,7 @@ from muscle_bayes.inference.support import Support
 from muscle_bayes.specification.model import Model
 from muscle_bayes.specification.recipe import Recipe
 
-Method = Literal["nuts", "laplace", "ml"]
+Method = Literal["nuts", "laplace", "pymc", "ml"]
 _SOFTWARE = ("muscle-bayes", "numpy", "scipy", "pandas", "formulae", "bambi", "pymc", "pytensor", "nutpie", "arviz")
 _MANY = 64
 
@@ -57,7 +57,7 @@ class Fit:
     ----------
     model : Model
         What was fitted, priors included.
-    method : {"nuts", "laplace", "ml"}
+    method : {"nuts", "laplace", "pymc", "ml"}
         By which engine; `auto` leaves the one that it took.
     seed : int
         Seed of every random number in the fit.
@@ -165,7 +165,7 @@ class Fit:
         Returns
         -------
         numpy.ndarray, shape (k,)
-            NaN for `ml`. For `laplace` from the effective size of the raw weights. For `nuts` from the chains; with more
+            NaN for `ml`. For `laplace` from the effective size of the raw weights. Else from the chains; with more
             than 64 quantities from the least effective parameter, which bounds each of them.
 
         Notes

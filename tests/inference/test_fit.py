@@ -4,11 +4,12 @@ import bambi as bmb
 import numpy as np
 import pandas as pd
 import pytest
+from arviz_stats.base import array_stats
 from scipy import stats
 
 import muscle_bayes as mb
 from muscle_bayes.errors import InvalidValueError, UnconvergedFitError
-from muscle_bayes.inference.diagnostics import chain_findings, design_findings, summarise_parameters
+from muscle_bayes.inference.diagnostics import chain_findings, design_findings, parameter_arrays, summarise_parameters
 from muscle_bayes.inference.draws import Draws
 
 
@@ -72,23 +73,32 @@ def test_log_density_of_the_pymc_model(small_table: pd.DataFrame) -> None:
 
 
 @pytest.fixture(scope="module")
-def nuts_fit(small_table: pd.DataFrame) -> mb.Fit:
-    return mb.fit("cbp_main", small_table, method="nuts", seed=1)
+def pymc_fit(small_table: pd.DataFrame) -> mb.Fit:
+    return mb.fit("cbp_main", small_table, method="pymc", seed=1)
 
 
-def test_nuts_and_laplace_agree(nuts_fit: mb.Fit, small_table: pd.DataFrame) -> None:
+@pytest.mark.parametrize("method", ["laplace", "nuts"])
+def test_our_engines_agree_with_pymc(pymc_fit: mb.Fit, small_table: pd.DataFrame, method: str) -> None:
     """Means and SDs of 17 parameters within 4.5 joint Monte Carlo standard errors: 34 comparisons, right in > 99.9 %."""
-    assert nuts_fit.diagnostics.passed, nuts_fit.diagnostics
-    laplace = mb.fit("cbp_main", small_table, method="laplace", seed=1)
-    assert laplace.diagnostics.passed, laplace.diagnostics
-    ours, theirs = laplace.summary(), nuts_fit.summary()
+    assert pymc_fit.diagnostics.passed, pymc_fit.diagnostics
+    fit = mb.fit("cbp_main", small_table, method=method, seed=1)
+    assert fit.diagnostics.passed, fit.diagnostics
+    ours, theirs = fit.summary(), pymc_fit.summary()
     assert list(ours.index) == list(theirs.index)
     error = np.hypot(ours["mcse_mean"], theirs["mcse_mean"])
     assert (abs(ours["mean"] - theirs["mean"]) < 4.5 * error).all()
-    # The SD of a near-normal quantity has the standard error sd / sqrt(2 ESS); twice that for the skewed site SD.
-    spread = np.sqrt(ours["sd"] ** 2 / laplace.weights_ess + theirs["sd"] ** 2 / theirs["ess_bulk"]) / np.sqrt(2)
-    skewed = ours.index.str.startswith("1|site")
-    assert (abs(ours["sd"] - theirs["sd"]) < 4.5 * spread * np.where(skewed, 3, 1)).all()
+    spread = np.hypot(_error_of_sd(fit), _error_of_sd(pymc_fit))
+    assert (abs(ours["sd"] - theirs["sd"]) < 4.5 * spread).all()
+
+
+def _error_of_sd(fit: mb.Fit) -> np.ndarray:
+    """Monte Carlo standard error of each parameter's SD, by the delta method on its squared deviations."""
+    errors = []
+    for values in parameter_arrays(fit._draws, fit.recipe).values():
+        squares = (values - values.mean()) ** 2
+        ess = fit.weights_ess or array_stats.ess(squares, chain_axis=0, draw_axis=1, method="mean")
+        errors.append(squares.std() / np.sqrt(ess) / (2 * values.std()))
+    return np.array(errors)
 
 
 def test_monte_carlo_error_is_what_repetition_shows(small_table: pd.DataFrame) -> None:
@@ -103,31 +113,41 @@ def test_monte_carlo_error_is_what_repetition_shows(small_table: pd.DataFrame) -
     assert 0.5 < np.mean(medians.std(axis=0, ddof=1) / stated) < 1.5
 
 
-def test_auto_hands_over_to_nuts_and_says_so(
-    monkeypatch: pytest.MonkeyPatch, small_table: pd.DataFrame, nuts_fit: mb.Fit
-) -> None:
+def test_auto_hands_over_to_nuts_and_says_so(monkeypatch: pytest.MonkeyPatch, small_table: pd.DataFrame) -> None:
     """With a certificate that asks for more effective draws than there are draws, `auto` must sample."""
-    from muscle_bayes.inference import engines
+    from muscle_bayes.inference import adapters
 
-    design = nuts_fit.model.design(small_table)
-    result = engines._Result(
-        "nuts", nuts_fit.diagnostics, nuts_fit._draws, nuts_fit.posterior["sample_stats"].to_dataset()
-    )
-    monkeypatch.setattr(engines, "_nuts", lambda *arguments: result)
-    strict = engines.laplace_posterior
-    monkeypatch.setattr(
-        engines,
-        "laplace_posterior",
-        lambda problem, draws, seed, least_ess: strict(problem, draws, seed, least_ess=1e9),
-    )
-    fit = mb.fit(nuts_fit.model, design.frame, method="auto")
+    real = adapters.laplace_posterior
+    strict = lambda problem, draws, seed, least_ess: real(problem, draws, seed, least_ess=1e9)  # noqa: E731
+    monkeypatch.setattr(adapters, "laplace_posterior", strict)
+    fit = mb.fit("cbp_main", small_table, method="auto")
     assert fit.method == "nuts"
-    assert any("not certified" in finding.text for finding in fit.diagnostics.findings)
-    refused = mb.fit(nuts_fit.model, design.frame, method="laplace")
+    assert any("not certified: effective draws" in finding.text for finding in fit.diagnostics.findings)
+    refused = mb.fit("cbp_main", small_table, method="laplace")
+    assert refused.method == "laplace"
     with pytest.raises(UnconvergedFitError, match="not certified"):
         refused.require_converged()
     refused.require_converged(allow_unconverged=True)
     assert refused.provenance()["converged"] is False
+
+
+def test_maximum_likelihood_agrees_with_statsmodels(small_table: pd.DataFrame) -> None:
+    """Without a site term the marginal likelihood is the plain one, which statsmodels maximises too."""
+    import statsmodels.formula.api as smf
+
+    formula = "cbp ~ intermat_z + lmm_z + sex + diabetes"
+    standardise = {"intermat_z": {"from": "intermat_percent"}, "lmm_z": {"from": "lmm_cm3_per_kg_m2"}}
+    fit = mb.fit(mb.Model(formula=formula, standardise=standardise), small_table, method="ml")
+    frame = fit.cohort.assign(male=(fit.cohort["sex"] == "male").astype(float), cbp=small_table["cbp"])
+    theirs = smf.logit("cbp ~ intermat_z + lmm_z + male + diabetes", frame).fit(disp=0, tol=1e-12)
+    np.testing.assert_allclose(fit.maximum.coefficients, theirs.params, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(fit.maximum.covariance, theirs.cov_params(), rtol=1e-4, atol=1e-8)
+    assert fit.maximum.log_likelihood == pytest.approx(theirs.llf, rel=1e-10)
+    drawn = fit.coefficients()
+    assert drawn.shape == (4000, 5)
+    error = np.sqrt(np.diag(fit.maximum.covariance) / 4000)
+    assert (abs(drawn.mean(axis=0) - fit.maximum.coefficients) < 4.5 * error).all()
+    assert np.isnan(fit.mcse(drawn)).all()
 
 
 def _chained(rng: np.random.Generator, shift: float, recipe: object) -> Draws:

@@ -70,3 +70,12 @@ def test_what_is_no_fit_is_refused(tmp_path: Path) -> None:
         mb.load_fit(tmp_path / "text.nc")
     with pytest.raises(FitFileError, match=r"none\.nc"):
         mb.load_fit(tmp_path / "none.nc")
+
+
+def test_a_maximum_comes_back(small_table: pd.DataFrame, tmp_path: Path) -> None:
+    fit = mb.fit("cbp_main", small_table, method="ml")
+    loaded = mb.load_fit(fit.save(tmp_path / "ml.nc"))
+    np.testing.assert_array_equal(loaded.maximum.covariance, fit.maximum.covariance)
+    np.testing.assert_array_equal(loaded.coefficients(), fit.coefficients())
+    assert loaded.maximum.site_sd == fit.maximum.site_sd
+    assert loaded.posterior is None
