@@ -75,14 +75,15 @@ def tally(
         adipose["threshold"] = total(of=defined, weight=(values >= FAT_THRESHOLD).astype(np.float64))
         adipose["fraction"] = total(of=defined, weight=values)
     if mixture is not None and intensity is not None:
-        probability = np.zeros(cell.size)
+        share = np.zeros(cell.size)
         values, owner = intensity[inside], cell // slices
         usable = defined & ~np.isnan(values)
         for number in np.unique(owner):
             own = usable & (owner == number)
             # Each muscle has its own share of fat as prior; one prior for all would pull them together.
-            probability[own] = mixture.adipose_probability(values[own], mixture.weight_in(values[own]))
-        adipose["mixture"] = total(of=defined, weight=probability[defined])
+            if own.any():
+                share[own] = mixture.adipose_share(values[own], mixture.weights_in(values[own]))
+        adipose["mixture"] = total(of=defined, weight=share[defined])
     return Tally(total(), total(of=defined), adipose)
 
 

@@ -169,7 +169,7 @@ def find_bone(void: np.ndarray, not_lean: np.ndarray, compartment: np.ndarray, s
         Marrow and cortex.
     """
     ring = close_slices(void & compartment, CORTEX_GAP_MM, spacing)
-    cores, count = ndimage.label(open_slices(fill_slices(ring), BONE_OPENING_MM, spacing))
+    cores, _ = ndimage.label(open_slices(fill_slices(ring), BONE_OPENING_MM, spacing))
     slices = int(compartment.any(axis=(0, 1)).sum())
     bone = np.zeros(compartment.shape, dtype=bool)
     for number, box in enumerate(ndimage.find_objects(cores), start=1):

@@ -12,6 +12,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError, SpatialImage
+from nibabel.wrapstruct import WrapStructError
 
 from muscle_bayes.errors import (
     CorruptImageError,
@@ -212,14 +213,32 @@ def _open(source: ImageSource, role: str) -> tuple[SpatialImage, str, str]:
         problem = "is a folder, not an image file" if path.is_dir() else "no such file"
         raise ImageError(where=f"{path} ({role})", problem=problem, remedy="Check the path")
     with _unreadable(str(path)):
-        image = nib.load(path)
+        content = path.read_bytes()
+        image = _parsed(path, content)
     if not isinstance(image, SpatialImage):
         raise ImageDimensionError(
             where=str(path),
             problem=f"{type(image).__name__} is not a volume",
             remedy="Give a NIfTI image (.nii, .nii.gz)",
         )
-    return image, str(path), _file_sha256(path)
+    return image, str(path), hashlib.sha256(content).hexdigest()
+
+
+def _parsed(path: Path, content: bytes) -> object:
+    """Image of a file's content.
+
+    nibabel stops reading a gzip file after the last voxel and never sees its checksum, so damage would pass as signal; here
+    all of it is decompressed, which checks it.
+    """
+    raw = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+    sizes = {int.from_bytes(raw[:4], "little"), int.from_bytes(raw[:4], "big")}
+    if path.name.endswith((".nii", ".nii.gz")):
+        if 348 in sizes:
+            return nib.Nifti1Image.from_bytes(raw)
+        if 540 in sizes:
+            return nib.Nifti2Image.from_bytes(raw)
+        raise ImageFileError("no NIfTI header")
+    return nib.load(path)
 
 
 @contextmanager
@@ -227,7 +246,7 @@ def _unreadable(name: str) -> Iterator[None]:
     """Turn whatever a broken file raises into `CorruptImageError`."""
     try:
         yield
-    except (ImageFileError, HeaderDataError, gzip.BadGzipFile, EOFError, zlib.error, OSError, ValueError) as error:
+    except (ImageFileError, HeaderDataError, WrapStructError, EOFError, zlib.error, OSError, ValueError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise CorruptImageError(
             where=name,
@@ -245,9 +264,10 @@ def _canonical(data: np.ndarray, image: SpatialImage, name: str, role: str) -> t
         raise ImageDimensionError(
             where=name,
             problem=f"{role} has the shape {shape}; one three-dimensional volume is needed",
-            remedy="Split the series into one file a contrast" if data.ndim > 3 else "give the whole stack",
+            remedy="Split the series into one file a contrast" if data.ndim > 3 else "Give the whole stack",
         )
-    affine = image.affine
+    # An image made without an affine has one in its header, which nibabel makes up.
+    affine = image.affine if image.affine is not None else image.header.get_best_affine()
     usable = affine is not None and np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) > 1e-9
     if not usable:
         raise ImageDimensionError(
@@ -277,7 +297,7 @@ def _file_sha256(path: Path) -> str:
 
 
 def _array_sha256(image: SpatialImage) -> str:
-    digest = hashlib.sha256(np.asarray(image.affine, dtype=np.float64).tobytes())
+    digest = hashlib.sha256(b"" if image.affine is None else np.asarray(image.affine, dtype=np.float64).tobytes())
     digest.update(np.asfortranarray(np.asanyarray(image.dataobj)).tobytes(order="F"))
     return digest.hexdigest()
 

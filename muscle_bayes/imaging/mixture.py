@@ -1,17 +1,27 @@
-"""Lean and adipose intensities of one contrast as a mixture of two Gaussians, refused where they do not separate."""
+"""Lean and adipose intensities of one contrast as a Gaussian mixture, refused where they do not separate.
+
+Two Gaussians, lean and adipose, and between them voxels that hold some of both: their share of fat is taken as uniform, so
+their density is that uniform seen through the noise (Santago & Gage, IEEE Trans Med Imaging 1993;12:566-574). Without the
+third part thin fat is either lost to a widened lean component or counted whole.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import ndtr
 
 from muscle_bayes.errors import MixtureNotSeparableError
 
-#: Ashman's D (Ashman, Bird & Zepf 1994) above which two Gaussians are told apart.
+#: Ashman's D (Ashman, Bird & Zepf, Astron J 1994;108:2348) above which two Gaussians are told apart.
 MINIMUM_SEPARATION = 2.0
+#: The same without an example of fat: the adipose component is then fitted too, and a wide one takes partial volume for fat.
+MINIMUM_SEPARATION_ALONE = 4.0
 #: Highest density allowed in the valley between the components, as a share of the lower of the two peaks.
 MAXIMUM_VALLEY = 0.8
 #: Below this share of voxels the brighter component is a tail (vessels, artefacts), not a population.
 MINIMUM_WEIGHT = 0.005
+#: Over all muscles of a scan lean tissue is the larger part; where it is not, muscle itself is the brighter component.
+MAXIMUM_WEIGHT = 0.5
 #: Fewer voxels than this make no histogram to judge a valley in, and no anchor.
 MINIMUM_VOXELS = 1000
 _BINS = 1024
@@ -20,72 +30,83 @@ _PRECISION = 1e-7
 
 @dataclass(frozen=True)
 class IntensityMixture:
-    """Two Gaussians over the intensities of a muscle compartment.
+    """Lean and adipose Gaussians over the intensities of muscle compartments, with partial volume between them.
 
     Attributes
     ----------
     lean_mean, lean_sd, adipose_mean, adipose_sd : float
         Components, in the units of the image; the adipose one is the brighter.
-    adipose_weight : float
-        Share of the voxels that the components were fitted to.
+    weights : tuple of float
+        Shares of lean, partial-volume and adipose voxels among those that the components were fitted to.
     """
 
     lean_mean: float
     lean_sd: float
     adipose_mean: float
     adipose_sd: float
-    adipose_weight: float
+    weights: tuple[float, float, float]
 
     @property
     def separation(self) -> float:
         """Ashman's D = sqrt(2) (mu_2 - mu_1) / sqrt(sd_1^2 + sd_2^2)."""
         return float(np.sqrt(2) * (self.adipose_mean - self.lean_mean) / np.hypot(self.lean_sd, self.adipose_sd))
 
-    def density(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Densities of the lean and of the adipose component.
+    def posterior(self, values: np.ndarray, weights: tuple[float, float, float]) -> np.ndarray:
+        """Posterior probabilities of the three kinds of voxel.
 
         Parameters
         ----------
-        values : ndarray, any shape
+        values : ndarray (n,)
             Intensities.
+        weights : tuple of float
+            Shares of lean, partial-volume and adipose voxels in the region that the values come from.
 
         Returns
         -------
-        tuple of ndarray
-            Same shape as `values`.
+        ndarray (3, n)
+            Lean, partial, adipose; columns sum to 1.
         """
-        return _normal(values, self.lean_mean, self.lean_sd), _normal(values, self.adipose_mean, self.adipose_sd)
+        below, above = (values - self.lean_mean) / self.lean_sd, (values - self.adipose_mean) / self.adipose_sd
+        joint = np.stack(
+            [
+                weights[0] * _standard_normal(below) / self.lean_sd,
+                weights[1] * np.maximum(ndtr(below) - ndtr(above), 0) / max(self.adipose_mean - self.lean_mean, 1e-12),
+                weights[2] * _standard_normal(above) / self.adipose_sd,
+            ]
+        )
+        total = joint.sum(axis=0)
+        # So far out that every density underflows: the nearer end.
+        lost = total <= 0
+        joint[0, lost], joint[2, lost] = np.abs(below[lost]) <= np.abs(above[lost]), 0.0
+        joint[2, lost] = 1 - joint[0, lost]
+        return joint / np.where(lost, 1.0, total)
 
-    def adipose_probability(self, values: np.ndarray, weight: float) -> np.ndarray:
-        """Posterior probability of adipose tissue.
+    def adipose_share(self, values: np.ndarray, weights: tuple[float, float, float]) -> np.ndarray:
+        """Return the expected share of adipose tissue in each voxel.
 
         Parameters
         ----------
-        values : ndarray, any shape
+        values : ndarray (n,)
             Intensities.
-        weight : float
-            Share of adipose tissue in the region that the values come from.
+        weights : tuple of float
+            As in `posterior`.
 
         Returns
         -------
-        ndarray
-            Same shape as `values`. What is darker than the lean mean is never adipose and what is brighter than the
-            adipose mean never lean: the wider of two Gaussians would otherwise win the far tail of the other (tendon,
-            flow voids).
+        ndarray (n,)
+            P(adipose) + P(partial) x position between the means. What is darker than the lean mean has none and what is
+            brighter than the adipose mean is all fat: the wider of two Gaussians would otherwise win the far tail of the
+            other (tendon, flow voids).
         """
-        probability = self._posterior(values, weight)
-        probability[values < self.lean_mean] = 0.0
-        probability[values > self.adipose_mean] = 1.0
-        return probability
+        _, partial, adipose = self.posterior(values, weights)
+        position = np.clip((values - self.lean_mean) / (self.adipose_mean - self.lean_mean), 0, 1)
+        share = adipose + partial * position
+        share[position <= 0] = 0.0
+        share[position >= 1] = 1.0
+        return share
 
-    def _posterior(self, values: np.ndarray, weight: float) -> np.ndarray:
-        lean, adipose = self.density(values)
-        both = weight * adipose + (1 - weight) * lean
-        nearer_adipose = values > 0.5 * (self.lean_mean + self.adipose_mean)
-        return np.divide(weight * adipose, both, out=nearer_adipose.astype(np.float64), where=both > 0)
-
-    def weight_in(self, values: np.ndarray) -> float:
-        """Maximum-likelihood share of adipose tissue in one region, with the components held fixed.
+    def weights_in(self, values: np.ndarray) -> tuple[float, float, float]:
+        """Maximum-likelihood weights of one region, with the components held fixed.
 
         Parameters
         ----------
@@ -94,18 +115,16 @@ class IntensityMixture:
 
         Returns
         -------
-        float
-            Share in 0 to 1; not-a-number for an empty region.
+        tuple of float
+            Shares of lean, partial-volume and adipose voxels.
         """
-        if values.size == 0:
-            return float("nan")
         counts, centres = _histogram(values)
-        weight = 0.5
+        weights = (0.6, 0.2, 0.2)
         for _ in range(2000):
-            updated = float(counts @ self.adipose_probability(centres, weight)) / values.size
-            if abs(updated - weight) < _PRECISION:
+            updated = _shares(self.posterior(centres, weights) @ counts)
+            if max(abs(new - old) for new, old in zip(updated, weights, strict=True)) < _PRECISION:
                 break
-            weight = updated
+            weights = updated
         return updated
 
 
@@ -146,63 +165,68 @@ def fit_mixture(muscle: np.ndarray, subcutaneous: np.ndarray | None, name: str) 
                 name,
                 f"subcutaneous fat (median {fat_mean:.4g}) is not brighter than muscle (median {muscle_mean:.4g})",
             )
-        start = (centres > 0.5 * (muscle_mean + fat_mean)).astype(np.float64)
-        mixture = _expectation_maximisation(counts, centres, start, (fat_mean, fat_sd))
+        mixture = _expectation_maximisation(counts, centres, 0.5 * (muscle_mean + fat_mean), (fat_mean, fat_sd))
     else:
-        start = (centres > _otsu(counts, centres)).astype(np.float64)
-        mixture = _expectation_maximisation(counts, centres, start, None)
+        mixture = _expectation_maximisation(counts, centres, _otsu(counts, centres), None)
     measured = (
         f"means {mixture.lean_mean:.4g} and {mixture.adipose_mean:.4g}, SDs {mixture.lean_sd:.3g} and "
         f"{mixture.adipose_sd:.3g}, separation D = {mixture.separation:.2f}"
     )
-    if not mixture.separation >= MINIMUM_SEPARATION:
-        raise _refusal(name, f"{measured}, below {MINIMUM_SEPARATION:g}")
-    if anchored:
-        return mixture
-    if not MINIMUM_WEIGHT <= mixture.adipose_weight <= 1 - MINIMUM_WEIGHT:
-        raise _refusal(name, f"one component holds {100 * mixture.adipose_weight:.2g} % of the voxels ({measured})")
-    valley = _valley(counts, centres, mixture)
-    if valley > MAXIMUM_VALLEY:
-        raise _refusal(
-            name,
-            f"between the components the histogram falls to {valley:.2f} of the lower peak only "
-            f"(at most {MAXIMUM_VALLEY:g}; {measured}): one population with a tail",
-        )
+    reasons = []
+    limit = MINIMUM_SEPARATION if anchored else MINIMUM_SEPARATION_ALONE
+    if not mixture.separation >= limit:
+        reasons.append(f"D is below {limit:g}" + ("" if anchored else " (2 where subcutaneous fat is labelled)"))
+    if not anchored:
+        valley = _valley(counts, centres, mixture)
+        if valley > MAXIMUM_VALLEY:
+            reasons.append(
+                f"between the means the histogram falls to {valley:.2f} of the lower peak only (at most "
+                f"{MAXIMUM_VALLEY:g}), which is one population with a tail"
+            )
+        if mixture.weights[2] < MINIMUM_WEIGHT:
+            reasons.append(f"the brighter component holds {100 * mixture.weights[2]:.2g} % of the voxels")
+    share = float(counts @ mixture.adipose_share(centres, mixture.weights)) / float(counts.sum())
+    if share > MAXIMUM_WEIGHT:
+        reasons.append(f"{100 * share:.0f} % of muscle would be fat, so muscle itself is the brighter component")
+    if reasons:
+        raise _refusal(name, f"{measured}: {', and '.join(reasons)}")
     return mixture
 
 
 def _expectation_maximisation(
-    counts: np.ndarray, centres: np.ndarray, adipose: np.ndarray, anchor: tuple[float, float] | None
+    counts: np.ndarray, centres: np.ndarray, threshold: float, anchor: tuple[float, float] | None
 ) -> IntensityMixture:
     """EM on a histogram from a hard split; with an anchor the adipose component keeps its mean and SD."""
-    mixture = _components(counts, centres, adipose, anchor)
-    previous = np.inf
-    for _ in range(2000):
-        lean_density, adipose_density = mixture.density(centres)
-        both = mixture.adipose_weight * adipose_density + (1 - mixture.adipose_weight) * lean_density
-        log_likelihood = float(counts @ np.log(np.maximum(both, 1e-300))) / counts.sum()
-        if abs(log_likelihood - previous) < 1e-10:
+    bright = (centres > threshold).astype(np.float64)
+    lean, adipose = (_moments(counts * part, centres) for part in (1 - bright, bright))
+    weight = float(counts @ bright / counts.sum())
+    mixture = IntensityMixture(*lean, *(anchor or adipose), (0.9 * (1 - weight), 0.1, 0.9 * weight))
+    for _ in range(3000):
+        posterior = mixture.posterior(centres, mixture.weights) * counts
+        lean, adipose = _moments(posterior[0], centres), _moments(posterior[2], centres)
+        updated = IntensityMixture(*lean, *(anchor or adipose), _shares(posterior.sum(axis=1)))
+        moved = max(
+            abs(updated.lean_mean - mixture.lean_mean),
+            abs(updated.lean_sd - mixture.lean_sd),
+            abs(updated.adipose_mean - mixture.adipose_mean),
+        )
+        mixture = updated
+        if moved < 1e-6 * (centres[-1] - centres[0]) or mixture.adipose_mean <= mixture.lean_mean:
             break
-        previous = log_likelihood
-        adipose = mixture._posterior(centres, mixture.adipose_weight)
-        mixture = _components(counts, centres, adipose, anchor)
     return mixture
 
 
-def _components(
-    counts: np.ndarray, centres: np.ndarray, adipose: np.ndarray, anchor: tuple[float, float] | None
-) -> IntensityMixture:
-    """M step; an SD is never below the histogram's own resolution."""
-    resolution = centres[1] - centres[0]
-    moments = []
-    for share in (1 - adipose, adipose):
-        weight = counts * share
-        total = max(float(weight.sum()), 1e-12)
-        mean = float(weight @ centres) / total
-        moments.append((mean, max(float(np.sqrt(weight @ (centres - mean) ** 2 / total)), resolution)))
-    lean, own_adipose = moments
-    (lean_mean, lean_sd), (adipose_mean, adipose_sd) = lean, anchor or own_adipose
-    return IntensityMixture(lean_mean, lean_sd, adipose_mean, adipose_sd, float(counts @ adipose) / float(counts.sum()))
+def _moments(weight: np.ndarray, centres: np.ndarray) -> tuple[float, float]:
+    """Mean and SD; an SD is never below the histogram's own resolution."""
+    total = max(float(weight.sum()), 1e-12)
+    mean = float(weight @ centres) / total
+    sd = float(np.sqrt(weight @ (centres - mean) ** 2 / total))
+    return mean, max(sd, float(centres[1] - centres[0]))
+
+
+def _shares(sums: np.ndarray) -> tuple[float, float, float]:
+    lean, partial, adipose = (float(value) for value in sums / sums.sum())
+    return lean, partial, adipose
 
 
 def _valley(counts: np.ndarray, centres: np.ndarray, mixture: IntensityMixture) -> float:
@@ -210,7 +234,7 @@ def _valley(counts: np.ndarray, centres: np.ndarray, mixture: IntensityMixture) 
     step = centres[1] - centres[0]
     # Smooth by a quarter of the narrower component: enough to quieten counts, too little to fill a valley.
     width = max(0.25 * min(mixture.lean_sd, mixture.adipose_sd), step)
-    kernel = _normal(np.arange(-4 * width, 4 * width + step, step), 0.0, width)
+    kernel = _standard_normal(np.arange(-4 * width, 4 * width + step, step) / width)
     density = np.convolve(counts, kernel / kernel.sum(), mode="same")
     between = (centres >= mixture.lean_mean) & (centres <= mixture.adipose_mean)
     if between.sum() < 3:
@@ -247,8 +271,8 @@ def _histogram(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return counts.astype(np.float64), 0.5 * (edges[1:] + edges[:-1])
 
 
-def _normal(values: np.ndarray, mean: float, sd: float) -> np.ndarray:
-    return np.exp(-0.5 * ((values - mean) / sd) ** 2) / (sd * np.sqrt(2 * np.pi))
+def _standard_normal(values: np.ndarray) -> np.ndarray:
+    return np.exp(-0.5 * values**2) / np.sqrt(2 * np.pi)
 
 
 def _refusal(name: str, reason: str) -> MixtureNotSeparableError:

@@ -87,7 +87,7 @@ def overlay_figure(
     ]
     if bone.any():
         handles.append(Line2D([], [], color=_BONE, label="bone (excluded)"))
-    rule = f"FF ≥ {FAT_THRESHOLD:g}" if scan.fraction is not None else "mixture, probability ≥ 0.5"
+    rule = f"FF ≥ {FAT_THRESHOLD:g}" if scan.fraction is not None else "mixture, share ≥ 0.5"
     handles.append(Patch(color=_ADIPOSE, label=f"adipose voxels ({rule})"))
     figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     heading = " · ".join(part for part in (title, "Simulated data" if simulated else None) if part)
@@ -116,7 +116,8 @@ def _is_adipose(scan: Scan) -> np.ndarray:
         return np.nan_to_num(scan.fraction, nan=0.0) >= FAT_THRESHOLD
     if scan.mixture is None:
         return np.zeros(scan.labels.shape, dtype=bool)
-    return scan.mixture.adipose_probability(np.nan_to_num(scan.intensity), scan.mixture.adipose_weight) >= 0.5
+    values = np.nan_to_num(scan.intensity).ravel()
+    return (scan.mixture.adipose_share(values, scan.mixture.weights) >= 0.5).reshape(scan.labels.shape)
 
 
 def _chosen_slices(muscle: np.ndarray, slices: int | None) -> list[int]:

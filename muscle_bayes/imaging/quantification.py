@@ -214,6 +214,7 @@ def measure(
             regions.append((ABOVE_GLUTEALS, extent, cut or not (extent.in_view and whole)))
         for region, reach, truncated in regions:
             found = burden(counts, members, reach.weight, grid.voxel_mm3)
+            parts = [burden(counts, member, reach.weight, grid.voxel_mm3) for member in members[:, None]]
             rows.append(
                 {
                     "muscle": muscle,
@@ -223,7 +224,7 @@ def measure(
                     "z_min_mm": _face_mm(grid, reach.first),
                     "z_max_mm": _face_mm(grid, reach.last),
                     "truncated": int(truncated),
-                    "qc": _qc(found, cut),
+                    "qc": _qc(found, parts, cut),
                 }
             )
     table = pd.DataFrame(rows).assign(
@@ -295,11 +296,12 @@ def _figures(found: Burden, truncated: bool) -> dict[str, float]:
     return figures
 
 
-def _qc(found: Burden, cut_in_plane: bool) -> str:
-    """Fail what cannot be measured, ask for a look where water and fat may be swapped."""
+def _qc(found: Burden, parts: list[Burden], cut_in_plane: bool) -> str:
+    """Fail what cannot be measured; ask for a look where water and fat may be swapped, if only in one part."""
     if cut_in_plane or not found.undefined_percent <= UNDEFINED_LIMIT_PERCENT:
         return "fail"
-    return "review" if found.intermat_percent["threshold"] >= SWAP_SUSPECT_PERCENT else "pass"
+    swapped = any(part.intermat_percent["threshold"] >= SWAP_SUSPECT_PERCENT for part in parts)
+    return "review" if swapped else "pass"
 
 
 def _face_mm(grid: Volume, face: float) -> float:
