@@ -185,9 +185,14 @@ def simulate_phantom(
     }
     for name, (value, low, high) in numbers.items():
         if not low <= value <= high:  # also refuses not-a-number
-            raise InvalidValueError(name, f"{value!r} is outside {low:g} to {high:g}", "Ask for a value that a person can have")
-    choices = {"region": (region, ("trunk", "thigh")), "sex": (sex, ("female", "male"))}
-    choices["swap"] = (swap or "none", ("none", "whole", "partial", "station"))
+            raise InvalidValueError(
+                name, f"{value!r} is outside {low:g} to {high:g}", "Choose a value within these limits"
+            )
+    choices: dict[str, tuple[str, tuple[str, ...]]] = {
+        "region": (region, ("trunk", "thigh")),
+        "sex": (sex, ("female", "male")),
+        "swap": (swap or "none", ("none", "whole", "partial", "station")),
+    }
     for name, (word, allowed) in choices.items():
         if word not in allowed:
             raise InvalidValueError(name, f"{word!r} is not known", f"Choose one of {', '.join(allowed)}")
@@ -240,11 +245,12 @@ def simulate_phantom(
     centre = (0.0, *(grid.lower_mm[a] + grid.shape[a] * voxel_mm[a] / 2 for a in (1, 2)))
     affine = np.diag([*voxel_mm, 1.0])
     affine[:3, 3] = [grid.lower_mm[a] + voxel_mm[a] / 2 - centre[a] for a in range(3)]
-    images = []
-    for values in (water, fat, in_phase, opposed):
+
+    def image(values: NDArray[np.float32]) -> nib.Nifti1Image:
         if mask_background:
             values = np.where(air, np.float32(0), values)
-        images.append(_nifti(np.clip(np.rint(values), 0, MAX_SIGNAL).astype(np.int16), affine))
+        return _nifti(np.clip(np.rint(values), 0, MAX_SIGNAL).astype(np.int16), affine)
+
     z_field = (grid.lower_mm[2] - centre[2], grid.lower_mm[2] + grid.shape[2] * voxel_mm[2] - centre[2])
     truth = truth_table(
         *counts,
@@ -272,7 +278,9 @@ def simulate_phantom(
         "muscle_scale": body.scale,
         "scanner_note": "site characteristics are invented",
     }
-    return Phantom(*images, _nifti(labels, affine), truth, region, seed, settings)
+    return Phantom(
+        image(water), image(fat), image(in_phase), image(opposed), _nifti(labels, affine), truth, region, seed, settings
+    )
 
 
 def phantom_for(row: Mapping[str, Any] | pd.Series, region: str = "trunk", seed: int = 1, **options: Any) -> Phantom:
@@ -302,8 +310,12 @@ def phantom_for(row: Mapping[str, Any] | pd.Series, region: str = "trunk", seed:
     who = str(row.get("participant_id", "row"))
     missing = [name for name in wanted if name not in row or pd.isna(row[name])]
     if missing:
-        raise InvalidValueError(who, f"no value for {', '.join(missing)}", "Give a row of `simulate_cohort` with these columns")
-    values: dict[str, Any] = {name: float(row[name]) for name in wanted[:3]} | {name: str(row[name]) for name in wanted[3:]}
+        raise InvalidValueError(
+            who, f"no value for {', '.join(missing)}", "Give a row of `simulate_cohort` with these columns"
+        )
+    values: dict[str, Any] = {name: float(row[name]) for name in wanted[:3]} | {
+        name: str(row[name]) for name in wanted[3:]
+    }
     phantom = simulate_phantom(region, seed=seed, **values, **options)
     if "participant_id" in row:
         phantom.settings["participant_id"] = who

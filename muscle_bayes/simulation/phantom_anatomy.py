@@ -13,7 +13,8 @@ Codes = NDArray[np.uint8]
 #: Codes up to 17 are the ids of the label scheme (muscle_bayes.imaging.labels); the tissues below have none of their own.
 AIR, SUBCUTANEOUS_FAT, OTHER_MUSCLE = 0, 1, 17
 FIRST_MUSCLE = 3
-(SKIN, VISCERAL_FAT, FASCIA, CORTEX, MARROW, DISC, CSF, NERVE, BLOOD, LIVER, SPLEEN, KIDNEY, KIDNEY_MEDULLA) = range(20, 33)
+(SKIN, VISCERAL_FAT, FASCIA, CORTEX, MARROW, DISC, CSF, NERVE, BLOOD, LIVER, SPLEEN, KIDNEY) = range(20, 32)
+KIDNEY_MEDULLA = 32
 (BOWEL_WALL, BOWEL_CONTENT, GAS, LIGAMENT, LONG_BONE_MARROW, APONEUROSIS) = range(33, 39)
 N_CODES = 39
 
@@ -38,6 +39,45 @@ class Tissue:
     fat_fraction: float
     t1_water_ms: float
     label: int = 0
+
+
+@dataclass
+class TrunkSlice:
+    """One slice of a trunk while it is painted; every array is (nx, ny).
+
+    Attributes
+    ----------
+    codes : uint8
+        Tissue codes, changed in place.
+    x, y : float32
+        Warped body coordinates in mm; `ax` is abs(x), `sy` is y relative to the spine.
+    ax, sy : float32
+        See `x`, `y`.
+    right : bool
+        Where the person's right is.
+    depth : float32
+        Depth under the deep fascia in mm, negative outside.
+    z, half_width, front, frame, hip : float
+        Height, half the width and front of the body inside the fascia (mm), size of the skeleton and width of the hips
+        relative to a man's.
+    """
+
+    codes: Codes
+    x: Array
+    y: Array
+    ax: Array
+    sy: Array
+    right: NDArray[np.bool_]
+    depth: Array
+    z: float
+    half_width: float
+    front: float
+    frame: float
+    hip: float
+
+    def paint_pair(self, mask: NDArray[np.bool_], left_code: int) -> None:
+        """Give the left part of a mask a muscle's left id and the right part its right id."""
+        self.codes[mask & self.right], self.codes[mask & ~self.right] = left_code + 1, left_code
 
 
 #: Rounded from the range of published 3 T values; only their order matters here.

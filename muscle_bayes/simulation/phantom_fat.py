@@ -29,7 +29,7 @@ class StreakField:
         fine, coarse = sheet_spacing_mm * 0.55, sheet_spacing_mm * 1.25
         self._fine = SmoothNoise(rng, (fine, fine, 18.0))
         self._coarse = SmoothNoise(rng, (coarse, coarse, 30.0))
-        self._patches = SmoothNoise(rng, (5.0, 4.5, 16.0))
+        self._patches = SmoothNoise(rng, (8.0, 3.4, 18.0))
         self._envelope = SmoothNoise(rng, (14.0, 12.0, 40.0))
         # Mean in-plane gradient of a unit field: turns a field's value into a distance from its zero set.
         self._fine_mm = np.float32(fine / (GRADIENT_TIMES_SPACING * np.sqrt(2.0)))
@@ -67,10 +67,10 @@ class SlicedStreaks:
         """
         envelope = self._envelope.at(z)
         width = preference + np.float32(0.32) * envelope
-        fine = np.float32(-0.45) + width - np.abs(self._fine.at(z)) * self._field._fine_mm
-        coarse = np.float32(0.25) + width - np.abs(self._coarse.at(z)) * self._field._coarse_mm
+        fine = np.float32(-0.3) + width - np.abs(self._fine.at(z)) * self._field._fine_mm
+        coarse = np.float32(0.5) + width - np.abs(self._coarse.at(z)) * self._field._coarse_mm
         septa = np.float32(0.45) + np.float32(0.8) * width - septum_mm
-        patches = np.float32(0.8) * (self._patches.at(z) + np.float32(0.4) * envelope - np.float32(1.7)) + preference
+        patches = np.float32(0.8) * (self._patches.at(z) + np.float32(0.4) * envelope - np.float32(1.95)) + preference
         return np.maximum(np.maximum(fine, coarse), np.maximum(septa, patches))
 
 

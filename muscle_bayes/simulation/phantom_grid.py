@@ -25,7 +25,7 @@ class Body(Protocol):
     def muscle_box(self) -> tuple[float, float, float, float]:
         """Return x and y limits (mm) of the muscles that are scaled."""
 
-    def painter(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> Painter:
+    def painter(self, x_mm: NDArray[np.float64], y_mm: NDArray[np.float64]) -> Painter:
         """Return a function from height to tissue codes and streak score."""
 
 
@@ -72,7 +72,9 @@ def grid_for(body: Body, voxel_mm: tuple[float, float, float], fine: tuple[int, 
     dx, dy, dz = voxel_mm
     half_nx, ny = int(np.ceil(max(-x0, x1) / dx)), int(np.ceil((y1 - y0) / dy))
     below, above = int(np.ceil(-body.z_range[0] / dz - 1e-6)), int(np.ceil(body.z_range[1] / dz - 1e-6))
-    return Grid(voxel_mm, fine or default_fine(voxel_mm), (-half_nx * dx, y0, -below * dz), (2 * half_nx, ny, below + above))
+    return Grid(
+        voxel_mm, fine or default_fine(voxel_mm), (-half_nx * dx, y0, -below * dz), (2 * half_nx, ny, below + above)
+    )
 
 
 def paint_volume(body: Body, grid: Grid) -> tuple[Codes, Array]:

@@ -56,7 +56,8 @@ class SmoothNoise:
         self.spacing_mm = spacing_mm
         shape = [int(np.ceil((b - a) / h)) + 3 for a, b, h in zip(self.LOWER, self.UPPER, spacing_mm, strict=True)]
         scale = _VARIANCE_PER_AXIS ** (-1.5)
-        self._coefficients = (rng.standard_normal(shape, dtype=np.float32) * np.float32(scale)).astype(np.float32)
+        # Slices first: evaluating one slice reads four layers only.
+        self._coefficients = rng.standard_normal(shape[2:] + shape[:2], dtype=np.float32) * np.float32(scale)
 
     def on(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> "SlicedNoise":
         """Bind the field to the in-plane positions x (nx,) and y (ny,), in mm."""
@@ -65,11 +66,11 @@ class SmoothNoise:
     def basis(self, axis: int, positions: NDArray[np.float64]) -> Array:
         """Return the spline basis along one axis, (m, n_axis)."""
         h = self.spacing_mm[axis]
-        return spline_basis(positions, self.LOWER[axis] - h, h, self._coefficients.shape[axis])
+        return spline_basis(positions, self.LOWER[axis] - h, h, self._coefficients.shape[(axis + 1) % 3])
 
     @property
     def coefficients(self) -> Array:
-        """The lattice, (nx, ny, nz) float32."""
+        """The lattice, (nz, nx, ny) float32."""
         return self._coefficients
 
 
@@ -82,9 +83,11 @@ class SlicedNoise:
         # Only the lattice rows that the positions touch take part in the products.
         use_x, use_y = basis_x.any(axis=0), basis_y.any(axis=0)
         self._basis_x, self._basis_y = basis_x[:, use_x], basis_y[:, use_y].T.copy()
-        self._coefficients = field.coefficients[use_x][:, use_y]
+        self._coefficients = np.ascontiguousarray(field.coefficients[:, use_x][:, :, use_y])
 
     def at(self, z: float) -> Array:
         """Return the field on one slice, (nx, ny) float32."""
         weights = self._field.basis(2, np.array([z]))[0]
-        return self._basis_x @ (self._coefficients @ weights) @ self._basis_y
+        layers = np.flatnonzero(weights)
+        plane = np.tensordot(weights[layers], self._coefficients[layers[0] : layers[-1] + 1], axes=1)
+        return self._basis_x @ plane @ self._basis_y

@@ -131,7 +131,9 @@ def dixon_reconstruction(
     return in_phase, opposed, np.abs(in_phase + signed) / 2, np.abs(in_phase - signed) / 2
 
 
-def swap_box(kind: str | None, shape: tuple[int, int, int], rng: np.random.Generator) -> tuple[slice, slice, slice] | None:
+def swap_box(
+    kind: str | None, shape: tuple[int, int, int], rng: np.random.Generator
+) -> tuple[slice, slice, slice] | None:
     """Return the box of voxels where water and fat change places.
 
     Parameters

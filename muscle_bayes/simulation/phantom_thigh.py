@@ -48,7 +48,7 @@ class Thighs:
         Field of view along the legs.
     """
 
-    muscle_codes = tuple(range(9, 17))
+    muscle_codes: tuple[int, ...] = tuple(range(9, 17))
 
     def __init__(self, bmi: float, sex: str, seed: np.random.SeedSequence, length_mm: float = 150.0) -> None:
         build_seed, warp_seed, streak_seed = seed.spawn(3)
@@ -73,7 +73,9 @@ class Thighs:
     def _centre(self, z: float) -> float:
         """Return how far each leg's middle lies from the midline (mm): the skin leaves the gap, and widens it downwards."""
         a, _ = self._axes(self.z_range[1])
-        return a + self._fat * 1.15 + 2.0 + self._gap / 2 + 0.04 * (self.z_range[1] - z) - (0.5 if self._gap == 0 else 0.0)
+        return (
+            a + self._fat * 1.15 + 2.0 + self._gap / 2 + 0.04 * (self.z_range[1] - z) - (0.5 if self._gap == 0 else 0.0)
+        )
 
     def bounds(self) -> tuple[float, float, float, float]:
         """Return x and y limits (mm) that hold both legs with some air around them."""
@@ -85,54 +87,56 @@ class Thighs:
         """Return x and y limits (mm) that hold the muscles."""
         return self.bounds()
 
-    def painter(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> Callable[[float], tuple[Codes, Array]]:
-        """Return a function z -> (codes (nx, ny) uint8, streak score (nx, ny) float32) on in-plane positions x, y (mm)."""
-        warps = [noise.on(x, y) for noise in (*self._warp, *self._ripple)]
-        streaks = self._streaks.on(x, y)
-        x32, y32 = x.astype(np.float32)[:, None], y.astype(np.float32)[None, :]
+    def painter(self, x_mm: NDArray[np.float64], y_mm: NDArray[np.float64]) -> Callable[[float], tuple[Codes, Array]]:
+        """Return a function z -> (codes (nx, ny) uint8, streak score (nx, ny) float32) on in-plane positions x_mm, y_mm."""
+        warps = [noise.on(x_mm, y_mm) for noise in (*self._warp, *self._ripple)]
+        streaks = self._streaks.on(x_mm, y_mm)
+        x32, y32 = x_mm.astype(np.float32)[:, None], y_mm.astype(np.float32)[None, :]
 
         def paint(z: float) -> tuple[Codes, Array]:
             dx, dy, rx, ry = (noise.at(z) for noise in warps)
-            X = x32 + np.float32(2.2) * dx + np.float32(0.5) * rx
-            Y = y32 + np.float32(2.8) * dy + np.float32(0.5) * ry
+            x = x32 + np.float32(1.6) * dx + np.float32(0.5) * rx
+            v = y32 + np.float32(2.0) * dy + np.float32(0.5) * ry
             right = x32 > 0
             # The warp fades at the midline, where the legs are kept apart.
-            U = np.where(right, X, -X) - np.float32(self._centre(z))
-            codes, depth = self._limb(U, Y, z)
-            septum = self._muscles(codes, U, Y, depth, np.broadcast_to(right, U.shape), z)
-            self._bone_and_vessels(codes, U, Y, z)
-            preference = np.float32(0.05) + np.float32(0.5) * np.exp(-(ellipse(U, Y, 2.0, -18.0, 26.0, 18.0) ** 2))
+            u = np.where(right, x, -x) - np.float32(self._centre(z))
+            codes, depth = self._limb(u, v, z)
+            septum = self._muscles(codes, u, v, depth, np.broadcast_to(right, u.shape), z)
+            self._bone_and_vessels(codes, u, v, z)
+            preference = np.float32(0.05) + np.float32(0.5) * np.exp(-(ellipse(u, v, 2.0, -18.0, 26.0, 18.0) ** 2))
             return codes, streaks.score(z, septum, preference)
 
         return paint
 
-    def _limb(self, U: Array, Y: Array, z: float) -> tuple[Codes, Array]:
+    def _limb(self, u: Array, v: Array, z: float) -> tuple[Codes, Array]:
         """Paint air, skin, subcutaneous fat and fascia lata; return codes and depth (mm) under the fascia."""
         a, b = self._axes(z)
-        r = ellipse(U, Y, 0, 0, a, b)
-        rho = np.sqrt(U * U + Y * Y) + np.float32(1e-3)
+        r = ellipse(u, v, 0, 0, a, b)
+        rho = np.sqrt(u * u + v * v) + np.float32(1e-3)
         depth = rho * (1 / np.maximum(r, np.float32(1e-3)) - 1)
         # Thick at the inside and behind, thin in front and at the outside.
-        fat = np.float32(self._fat) * (1 - np.float32(0.15) * U / rho - np.float32(0.15) * Y / rho)
-        codes = np.zeros(U.shape, dtype=np.uint8)
+        fat = np.float32(self._fat) * (1 - np.float32(0.15) * u / rho - np.float32(0.15) * v / rho)
+        codes = np.zeros(u.shape, dtype=np.uint8)
         codes[depth > -fat - 2.0] = an.SKIN
         codes[depth > -fat] = an.SUBCUTANEOUS_FAT
         codes[depth > -1.0] = an.FASCIA
         return codes, depth
 
-    def _muscles(self, codes: Codes, U: Array, Y: Array, depth: Array, right: NDArray[np.bool_], z: float) -> Array:
+    def _muscles(self, codes: Codes, u: Array, v: Array, depth: Array, right: NDArray[np.bool_], z: float) -> Array:
         """Paint the muscles and return the distance to the septa between them (mm)."""
         a, b = self._axes(z)
         top, low = self.z_range[1], self.z_range[0]
-        nearest = np.full(U.shape, np.inf, dtype=np.float32)
+        nearest = np.full(u.shape, np.inf, dtype=np.float32)
         second = nearest.copy()
-        owner = np.zeros(U.shape, dtype=np.uint8)
+        owner = np.zeros(u.shape, dtype=np.uint8)
         sx, sy = a / 67.0, b / 66.0
         for label, places in CELLS:
-            cu, cv, pu, pv = (float(np.interp(z, (low, 0.0, top), values[::-1])) for values in zip(*places, strict=True))
+            cu, cv, pu, pv = (
+                float(np.interp(z, (low, 0.0, top), values[::-1])) for values in zip(*places, strict=True)
+            )
             size = float(np.sqrt(pu * pv) * np.sqrt(sx * sy))
             # Normalised radius minus 1, in mm: 0 on the muscle's own ellipse.
-            distance = (ellipse(U, Y, cu * sx, cv * sy, pu * sx, pv * sy) - 1) * np.float32(size)
+            distance = (ellipse(u, v, cu * sx, cv * sy, pu * sx, pv * sy) - 1) * np.float32(size)
             closer = distance < nearest
             second = np.where(closer, nearest, np.minimum(second, distance))
             nearest = np.where(closer, distance, nearest)
@@ -142,7 +146,7 @@ class Thighs:
         codes[inside] = owner[inside]
         return np.minimum((second - nearest) * np.float32(0.5), depth + np.float32(0.7))
 
-    def _bone_and_vessels(self, codes: Codes, U: Array, Y: Array, z: float) -> None:
+    def _bone_and_vessels(self, codes: Codes, u: Array, v: Array, z: float) -> None:
         """Paint the femur with its cortex and marrow, the femoral vessels and the sciatic nerve in their fat."""
         top, low = self.z_range[1], self.z_range[0]
         k = self.scale
@@ -151,15 +155,15 @@ class Thighs:
             return float(np.interp(z, (low, 0.0, top), (distal, middle, proximal)))
 
         cu, cv = between(6.0, 12.0, 18.0) * k, between(8.0, 10.0, 12.0) * k
-        shaft = ellipse(U, Y, cu, cv, 14.5 * self._bone, 15.0 * self._bone) * between(0.92, 1.0, 0.97)
-        ridge = ellipse(U, Y, cu + 1.0, cv - 14.0 * self._bone, 4.0, 5.0)  # linea aspera
+        shaft = ellipse(u, v, cu, cv, 14.5 * self._bone, 15.0 * self._bone) * between(0.92, 1.0, 0.97)
+        ridge = ellipse(u, v, cu + 1.0, cv - 14.0 * self._bone, 4.0, 5.0)  # linea aspera
         codes[(shaft < 1) | (ridge < 1)] = an.CORTEX
         codes[shaft < between(0.66, 0.52, 0.55)] = an.LONG_BONE_MARROW
         vu, vv = between(-18.0, -25.0, -24.0) * k, between(-16.0, 14.0, 36.0) * k
-        bundle = ellipse(U, Y, vu, vv, 9.5, 7.0, 30.0)
+        bundle = ellipse(u, v, vu, vv, 9.5, 7.0, 30.0)
         codes[bundle < 1] = an.VISCERAL_FAT
         for du, dv, radius in ((2.8, 1.4, 3.3), (-3.0, -1.4, 3.9)):
-            codes[ellipse(U, Y, vu + du, vv + dv, radius, radius) < 1] = an.BLOOD
+            codes[ellipse(u, v, vu + du, vv + dv, radius, radius) < 1] = an.BLOOD
         nu, nv = between(2.0, 6.0, 8.0) * k, between(-26.0, -30.0, -34.0) * k
-        codes[ellipse(U, Y, nu, nv, 7.5, 5.0) < 1] = an.VISCERAL_FAT
-        codes[ellipse(U, Y, nu, nv, 4.5, 2.8) < 1] = an.NERVE
+        codes[ellipse(u, v, nu, nv, 7.5, 5.0) < 1] = an.VISCERAL_FAT
+        codes[ellipse(u, v, nu, nv, 4.5, 2.8) < 1] = an.NERVE

@@ -41,6 +41,8 @@ def solve_scale(body: Body, compartment_mm3: float, z_range: tuple[float, float]
         points.append((float(np.log(body.scale)), float(np.log(muscle_volume(body, z_range)) - log_target)))
         if abs(points[-1][1]) < 5e-4:
             return
+        if len(points) > 1 and points[-1][0] == points[-2][0]:  # stuck at a limit
+            break
         slope = 2.0  # cross-sections grow with the square of the scale; after two points the secant knows better
         if len(points) > 1 and points[-1][0] != points[-2][0]:
             slope = float(np.clip((points[-1][1] - points[-2][1]) / (points[-1][0] - points[-2][0]), 1.0, 4.0))
@@ -120,7 +122,11 @@ def solve_thresholds(codes: Codes, score: Array, groups: Sequence[MuscleGroup]) 
 
 
 def truth_table(
-    voxels: Array, adipose: Array, extents: dict[str, tuple[Array, float, float]], default: tuple[Array, float, float], mm3: float
+    voxels: Array,
+    adipose: Array,
+    extents: dict[str, tuple[Array, float, float]],
+    default: tuple[Array, float, float],
+    mm3: float,
 ) -> pd.DataFrame:
     """Return true volumes by muscle and side.
 
