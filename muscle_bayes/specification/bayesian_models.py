@@ -36,7 +36,9 @@ def to_bambi(model: Model, design: Design) -> Any:
     site = design.recipe.site
     data = design.frame[list(formula.names)].assign(**{formula.response: design.y.astype(int)})
     if site:
-        data[site] = pd.Categorical.from_codes(design.site, categories=list(design.recipe.site_levels))
+        data[site] = pd.Categorical(
+            np.array(design.recipe.site_levels)[design.site], categories=list(design.recipe.site_levels)
+        )
     priors: dict[str, Any] = {}
     for label, prior in model.normal_priors().items():
         priors["Intercept" if label == "intercept" else label] = bmb.Prior("Normal", mu=prior.mean, sigma=prior.sd)

@@ -186,7 +186,7 @@ class Recipe:
         if self.site is None:
             raise MissingColumnError("the model", "it has no site term", "Ask for risks without a site")
         require_column(frame, self.site)
-        index = pd.Index(self.site_levels).get_indexer(frame[self.site].astype("str")).astype(np.int64)
+        index = pd.Index(self.site_levels).get_indexer(pd.Index(frame[self.site].astype("str"))).astype(np.int64)
         if (index < 0).any():
             unknown = frame[self.site].iloc[int(np.argmax(index < 0))]
             raise InvalidValueError(
