@@ -5,7 +5,7 @@ proposal, and then removes their error by Pareto-smoothed importance sampling (V
 which turns an approximation of unknown error into draws with a measured one. `Certificate` says whether it worked.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -15,10 +15,14 @@ from muscle_bayes.inference.laplace_certificate import Certificate, certify
 from muscle_bayes.inference.laplace_conditional import ExpandedConditional
 from muscle_bayes.inference.laplace_grid import LogSdProposal, build_proposal
 from muscle_bayes.inference.laplace_proposal import MAIN, WIDE, WIDENING, WeightedDraws, importance_sample
+from muscle_bayes.inference.laplace_quadrature import CHECKED_DRAWS, QuadratureConditional
 from muscle_bayes.inference.problem import LogitProblem
 from muscle_bayes.inference.psis import effective_size, log_mean, pareto_smooth, resample
 
 NODE_SPACING = {1: 0.5, 2: 1.0, 3: 1.5}  # of the expansions in log SD, by number of group terms
+FEW_GROUPS = 30  # up to here effects are proposed with the coefficients
+MANY_ROWS = 200  # rows a group from which that also works for more groups
+MOST_EFFECTS = 150  # in a joint proposal, before it is not worth trying
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,11 @@ class LaplacePosterior:
         Group SDs.
     raw_index : (draws,) int
         Which weighted draw each of these is a copy of.
-    raw_beta, raw_effects, raw_sd : as above, with S rows
+    raw_beta, raw_sd : as above, with S rows
         The draws of the proposal.
+    raw_effects : list of (S, n_levels)
+        Likewise; empty where effects were integrated out, since they are then drawn for the equally weighted draws
+        only.
     raw_log_weights : (S,)
         Their log importance weights, unsmoothed.
     smoothed_log_weights : (S,)
@@ -98,16 +105,55 @@ def laplace_posterior(
     """
     threads = threads or available_threads()
     rng = np.random.default_rng(seed)
+    if groups_are_many_and_small(problem):
+        return _integrated(problem, draws, least_ess, threads, log_sd_limits, rng)
     conditional = ExpandedConditional(LogitLikelihood(problem))
     with threadpool_limits(1, user_api="blas"):
         proposal = _proposal(conditional, log_sd_limits)
     sample = importance_sample(conditional, proposal, MAIN, draws, rng, threads)
     wide = importance_sample(conditional, proposal.tempered(WIDENING), WIDE, draws, rng, threads)
     certificate = certify(sample, wide, proposal, least_ess)
-    return _assemble(problem, sample, problem.split_effects(sample.x[:, problem.q :]), certificate, draws, rng)
+    posterior = _assemble(problem, sample, certificate, draws, rng)
+    raw_effects = problem.split_effects(sample.x[:, problem.q :])
+    effects = [effect[posterior.raw_index] for effect in raw_effects]
+    return replace(posterior, effects=effects, raw_effects=raw_effects)
 
 
-def _proposal(conditional: ExpandedConditional, limits: np.ndarray | None) -> LogSdProposal:
+def groups_are_many_and_small(problem: LogitProblem) -> bool:
+    """Whether effects are integrated out by quadrature: a single term with many groups of few rows."""
+    if problem.n_terms != 1:
+        return False
+    groups = problem.groups[0].n_levels
+    return groups > MOST_EFFECTS or (groups > FEW_GROUPS and problem.n < MANY_ROWS * groups)
+
+
+def _integrated(
+    problem: LogitProblem,
+    draws: int,
+    least_ess: float,
+    threads: int,
+    limits: np.ndarray | None,
+    rng: np.random.Generator,
+) -> LaplacePosterior:
+    """Sample by importance in coefficients and SD, and draw effects from their one-dimensional conditionals."""
+    conditional = QuadratureConditional(problem)
+    with threadpool_limits(1, user_api="blas"):
+        proposal = _proposal(conditional, limits)
+    trial = importance_sample(conditional, proposal, MAIN, CHECKED_DRAWS, rng, threads)
+    likely = resample(trial.log_weights, CHECKED_DRAWS, rng)
+    conditional.choose_nodes(trial.x[likely], trial.log_sd[likely], threads)
+    sample = importance_sample(conditional, proposal, MAIN, draws, rng, threads)
+    wide = importance_sample(conditional, proposal.tempered(WIDENING), WIDE, draws, rng, threads)
+    likely = resample(sample.log_weights, CHECKED_DRAWS, rng)
+    accuracy = conditional.criterion(sample.x[likely], sample.log_sd[likely], threads)
+    certificate = certify(sample, wide, proposal, least_ess, (accuracy,))
+    posterior = _assemble(problem, sample, certificate, draws, rng)
+    log_sd = sample.log_sd[posterior.raw_index]
+    effects = conditional.rows.draw_effects(posterior.beta, log_sd[:, 0], conditional.starts(log_sd), rng)
+    return replace(posterior, effects=[effects])
+
+
+def _proposal(conditional: ExpandedConditional | QuadratureConditional, limits: np.ndarray | None) -> LogSdProposal:
     """Expansions on a lattice over the box of log SDs, and the proposal made of them."""
     problem = conditional.problem
     terms = problem.n_terms
@@ -132,22 +178,22 @@ def _proposal(conditional: ExpandedConditional, limits: np.ndarray | None) -> Lo
 def _assemble(
     problem: LogitProblem,
     sample: WeightedDraws,
-    effects: list[np.ndarray],
     certificate: Certificate,
     draws: int,
     rng: np.random.Generator,
 ) -> LaplacePosterior:
+    """Smooth, resample and collect; effects are filled in by the caller."""
     smoothed, khat = pareto_smooth(sample.log_weights)
     index = resample(smoothed, draws, rng)
     beta, sd = sample.x[:, : problem.q], np.exp(sample.log_sd)
     log_evidence, log_evidence_mcse = log_mean(sample.log_weights)
     return LaplacePosterior(
         beta=beta[index],
-        effects=[effect[index] for effect in effects],
+        effects=[],
         sd=sd[index],
         raw_index=index,
         raw_beta=beta,
-        raw_effects=effects,
+        raw_effects=[],
         raw_sd=sd,
         raw_log_weights=sample.log_weights,
         smoothed_log_weights=smoothed,
