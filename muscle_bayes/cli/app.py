@@ -1,6 +1,7 @@
 """The commands: parse, call, print. Nothing heavy is imported before a command runs."""
 
 import json
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -77,6 +78,12 @@ def root(
     """From images of muscle to an honest posterior of what muscle has to do with chronic back pain."""
 
 
+def _cores() -> int:
+    """Return the cores that this process may use, which in a container are fewer than the machine's."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed is not None else os.cpu_count() or 1
+
+
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("muscle-bayes-demo"),
@@ -90,7 +97,7 @@ def demo(
     from muscle_bayes.study import demonstrate
 
     with progress() as shown:
-        made = demonstrate(out, seed=seed, quick=quick, progress=shown)
+        made = demonstrate(out, seed=seed, quick=quick, workers=min(4, _cores()), progress=shown)
     print_run(made, as_json=as_json)
     raise typer.Exit(made.exit_code)
 
@@ -151,6 +158,8 @@ def quantify(
     from muscle_bayes.cli.printing import print_measurements
     from muscle_bayes.imaging import quantify as measure
 
+    if overlay is not None:
+        overlay.parent.mkdir(parents=True, exist_ok=True)
     table = measure(
         water,
         fat,

@@ -32,7 +32,12 @@ model = "cbp_interaction"
 
 
 def demonstrate(
-    out: Path | str = DEMO_FOLDER, *, seed: int = 1, quick: bool = False, progress: Progress | None = None
+    out: Path | str = DEMO_FOLDER,
+    *,
+    seed: int = 1,
+    quick: bool = False,
+    workers: int = 1,
+    progress: Progress | None = None,
 ) -> StudyRun:
     """Simulate a cohort, image and measure some of its members, fit the interaction model, write everything.
 
@@ -44,6 +49,9 @@ def demonstrate(
         Of cohort, phantoms and fit.
     quick : bool
         3,000 participants and 2 members with phantoms in place of 27,518 and 12.
+    workers : int
+        Processes that make and measure phantoms at the same time. A script that asks for more than one needs
+        `if __name__ == "__main__":` around the call, as multiprocessing does everywhere.
     progress : Progress, optional
         Told what happens.
 
@@ -74,4 +82,4 @@ def demonstrate(
     with whole_file(settings) as path:
         path.write_text(text, encoding="utf-8")
     progress.finish(f"{size['participants']:,} participants")
-    return run(load_study(settings), progress=progress, phantoms=PhantomPlan(size["phantoms"], seed))
+    return run(load_study(settings), progress=progress, phantoms=PhantomPlan(size["phantoms"], seed, workers))

@@ -4,6 +4,7 @@ import glob
 import io
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -208,20 +209,21 @@ def measure_person(
 
     from muscle_bayes.imaging import quantify
 
-    table = quantify(
-        files.get("water"),
-        files.get("fat"),
-        files.get("labels"),
-        image=files.get("image"),
-        bmi=person.bmi,
-        adipose=exposure.adipose,
-        compartment=exposure.compartment,
-        backend=backend,
-        participant_id=person.participant_id,
-        session_id=person.session_id,
-        simulated=person.simulated,
-        overlay=overlay,
-    )
+    with whole_file(overlay) if overlay is not None else nullcontext() as drawing:
+        table = quantify(
+            files.get("water"),
+            files.get("fat"),
+            files.get("labels"),
+            image=files.get("image"),
+            bmi=person.bmi,
+            adipose=exposure.adipose,
+            compartment=exposure.compartment,
+            backend=backend,
+            participant_id=person.participant_id,
+            session_id=person.session_id,
+            simulated=person.simulated,
+            overlay=drawing,
+        )
     text = table.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n")
     notes = [str(note) for note in table.attrs.get("notes", [])]
     sidecar = {

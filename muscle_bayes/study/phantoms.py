@@ -1,10 +1,12 @@
 """Phantoms of a demonstration: some members of the simulated cohort are imaged, measured and held against their truth."""
 
 import json
-from collections.abc import Sequence
+import multiprocessing
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,9 +20,6 @@ from muscle_bayes.study.fitting import figure_files, save_figure
 from muscle_bayes.study.folder import StudyFolder
 from muscle_bayes.study.lock import code_version, fingerprint
 from muscle_bayes.study.measuring import Person, measure_person
-
-if TYPE_CHECKING:
-    from muscle_bayes.simulation import Phantom
 
 REGIONS = ("trunk", "thigh")
 #: Which rows of a measurement are held against which row of the truth.
@@ -45,12 +44,15 @@ class PhantomPlan:
         Number of members of the cohort.
     seed : int
         Of the phantoms.
+    workers : int
+        Processes that work at the same time; each needs about 1 GB.
     voxel_mm : (3,) tuple of float, optional
         Voxel size; the phantom's default where left out.
     """
 
     n: int
     seed: int
+    workers: int = 1
     voxel_mm: tuple[float, float, float] | None = None
 
     def __call__(self, cohort: Cohort, folder: StudyFolder) -> Phantoms:
@@ -70,77 +72,124 @@ class PhantomPlan:
 
     def _make(self, cohort: Cohort, folder: StudyFolder, table_path: Path) -> tuple[list[Path], dict[str, str]]:
         out = folder.out
-        members = choose_members(cohort.table, self.n)
-        folder.progress.start("phantoms", len(members) * len(REGIONS))
-        rows: list[dict[str, Any]] = []
-        overlays: dict[str, Path] = {}
-        for number, (_, member) in enumerate(members.iterrows()):
-            for region in REGIONS:
-                home = out / "phantoms" / str(member["participant_id"]) / region
-                overlay = out / "figures" / f"phantom_{member['participant_id']}_{region}.png"
-                rows.append(self._measure(member, region, number, home, overlay))
-                # The member in the middle of the InterMAT range is the one that is shown.
-                if number == len(members) // 2:
-                    overlays[f"overlay_{region}"] = overlay
-                folder.progress.advance(f"{member['participant_id']} {region}")
+        tasks = self._tasks(choose_members(cohort.table, self.n), out)
+        folder.progress.start("phantoms", len(tasks))
+        if self.workers > 1:
+            # Started afresh, not forked: a fork of a process with threads (BLAS, progress bars) can hang.
+            context = multiprocessing.get_context("spawn")
+            with ProcessPoolExecutor(min(self.workers, len(tasks)), mp_context=context) as pool:
+                rows = self._collect(pool.map(measure_phantom, tasks), folder)
+        else:
+            rows = self._collect(map(measure_phantom, tasks), folder)
         table = pd.DataFrame(rows)
         with whole_file(table_path) as path:
             table.to_csv(path, index=False)
         from muscle_bayes.study.phantom_figures import agreement_figure
 
         agreement = save_figure(agreement_figure(table), out / "figures" / "phantoms_agreement")
-        folder.progress.finish(f"{len(rows)} images of {len(members)} members measured against truth")
+        folder.progress.finish(f"{len(rows)} images of {self.n} members measured against truth")
+        overlays = {f"overlay_{task.region}": task.overlay for task in tasks if task.overlay is not None}
         shown = {"agreement": agreement, **overlays}
-        every = [out / "figures" / f"phantom_{row['participant_id']}_{row['image']}.png" for row in rows]
-        files = [table_path, *figure_files(agreement), *every]
+        files = [table_path, *figure_files(agreement), *overlays.values()]
         return files, {name: path.relative_to(out).as_posix() for name, path in shown.items()}
 
-    def _measure(self, member: pd.Series, region: str, number: int, home: Path, overlay: Path) -> dict[str, Any]:
-        """Return measured and true figures of one phantom."""
-        # A seed of its own for each member: two phantoms of one body would agree too well.
-        seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0] % 2**31)
-        files, truth = saved_phantom(member, region, seed, home, self.voxel_mm)
-        compared = _COMPARED[region]
-        if region == "thigh":
-            del files["labels"]
-        person = Person(
-            str(member["participant_id"]), str(member["session_id"]), float(member["bmi_kg_m2"]), simulated=True
-        )
-        table, _ = measure_person(
-            files,
-            person,
-            home,
-            backend=compared["backend"],
-            exposure=Exposure(muscle=compared["muscle"]),
-            overlay=overlay,
-        )
-        found = table[
-            (table["muscle"] == compared["muscle"])
-            & (table["region"] == compared["region"])
-            & (table["side"] == "both")
-        ].iloc[0]
-        true = truth[(truth["muscle"] == compared["muscle"]) & (truth["side"] == "both")].iloc[0]
-        bmi = float(member["bmi_kg_m2"])
-        return {
-            "participant_id": person.participant_id,
-            "image": region,
-            "muscle": compared["muscle"],
-            "backend": compared["backend"],
-            "voxel_mm3": found["voxel_mm3"],
-            "qc": found["qc"],
-            "undefined_percent": found["undefined_percent"],
-            "intermat_percent_true": true["intermat_percent"],
-            "intermat_percent": found["intermat_threshold_percent"],
-            "intermat_fraction_percent": found["intermat_fraction_percent"],
-            "intermat_mixture_percent": found["intermat_mixture_percent"],
-            "compartment_cm3_true": true["compartment_cm3"],
-            "compartment_cm3": found["compartment_cm3"],
-            "lean_cm3_true": true["lean_cm3"],
-            "lean_cm3": found["lean_threshold_cm3"],
-            "lmm_cm3_per_kg_m2_true": true["lean_cm3"] / bmi,
-            "lmm_cm3_per_kg_m2": found["lean_threshold_cm3"] / bmi,
-            "simulated": 1,
-        }
+    def _tasks(self, members: pd.DataFrame, out: Path) -> list["PhantomTask"]:
+        tasks = []
+        for number, member in enumerate(members.to_dict(orient="records")):
+            # A seed of its own for each member: two phantoms of one body would agree too well.
+            seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0] % 2**31)
+            for region in REGIONS:
+                # The member in the middle of the InterMAT range is the one that is shown.
+                shown = number == len(members) // 2
+                overlay = out / "figures" / f"phantom_{region}.png" if shown else None
+                home = out / "phantoms" / str(member["participant_id"]) / region
+                known = {str(key): value for key, value in member.items()}
+                tasks.append(PhantomTask(known, region, seed, home, overlay, self.voxel_mm))
+        return tasks
+
+    @staticmethod
+    def _collect(rows: Iterable[dict[str, Any]], folder: StudyFolder) -> list[dict[str, Any]]:
+        collected = []
+        for row in rows:
+            collected.append(row)
+            folder.progress.advance(f"{row['participant_id']} {row['image']}")
+        return collected
+
+
+@dataclass(frozen=True)
+class PhantomTask:
+    """One phantom to be made and measured.
+
+    Attributes
+    ----------
+    member : dict
+        Row of the cohort.
+    region : {"trunk", "thigh"}
+        What is imaged.
+    seed : int
+        Of the phantom.
+    home : pathlib.Path
+        Folder of its files.
+    overlay : pathlib.Path or None
+        Where to draw what was measured.
+    voxel_mm : (3,) tuple of float or None
+        Voxel size.
+    """
+
+    member: Mapping[str, Any]
+    region: str
+    seed: int
+    home: Path
+    overlay: Path | None
+    voxel_mm: tuple[float, float, float] | None
+
+
+def measure_phantom(task: PhantomTask) -> dict[str, Any]:
+    """Make a phantom, measure it, and return measured beside true figures.
+
+    Parameters
+    ----------
+    task : PhantomTask
+        Whose phantom, of what.
+
+    Returns
+    -------
+    dict
+        One row of tables/phantoms.csv.
+    """
+    member, compared = task.member, _COMPARED[task.region]
+    files, truth = saved_phantom(task)
+    if task.region == "thigh":
+        del files["labels"]
+    bmi = float(member["bmi_kg_m2"])
+    person = Person(str(member["participant_id"]), str(member["session_id"]), bmi, simulated=True)
+    exposure = Exposure(muscle=compared["muscle"])
+    table, _ = measure_person(
+        files, person, task.home, backend=compared["backend"], exposure=exposure, overlay=task.overlay
+    )
+    rows = (table["muscle"] == compared["muscle"]) & (table["region"] == compared["region"]) & (table["side"] == "both")
+    found = table[rows].iloc[0]
+    true = truth[(truth["muscle"] == compared["muscle"]) & (truth["side"] == "both")].iloc[0]
+    return {
+        "participant_id": person.participant_id,
+        "image": task.region,
+        "muscle": compared["muscle"],
+        "backend": compared["backend"],
+        "voxel_mm3": found["voxel_mm3"],
+        "qc": found["qc"],
+        "undefined_percent": found["undefined_percent"],
+        "intermat_percent_true": true["intermat_percent"],
+        "intermat_percent": found["intermat_threshold_percent"],
+        "intermat_fraction_percent": found["intermat_fraction_percent"],
+        "intermat_mixture_percent": found["intermat_mixture_percent"],
+        "compartment_cm3_true": true["compartment_cm3"],
+        "compartment_cm3": found["compartment_cm3"],
+        "lean_cm3_true": true["lean_cm3"],
+        "lean_cm3": found["lean_threshold_cm3"],
+        "lmm_cm3_per_kg_m2_true": true["lean_cm3"] / bmi,
+        "lmm_cm3_per_kg_m2": found["lean_threshold_cm3"] / bmi,
+        "simulated": 1,
+    }
 
 
 def choose_members(table: pd.DataFrame, n: int) -> pd.DataFrame:
@@ -182,23 +231,13 @@ def choose_members(table: pd.DataFrame, n: int) -> pd.DataFrame:
     return complete.loc[taken].sort_values("intermat_percent")
 
 
-def saved_phantom(
-    member: pd.Series, region: str, seed: int, home: Path, voxel_mm: Sequence[float] | None
-) -> tuple[dict[str, Path], pd.DataFrame]:
+def saved_phantom(task: PhantomTask) -> tuple[dict[str, Path], pd.DataFrame]:
     """Make a member's phantom and write its images and truth, or take those that were made from the same request.
 
     Parameters
     ----------
-    member : pandas.Series
-        Row of the cohort.
-    region : {"trunk", "thigh"}
-        What is imaged.
-    seed : int
-        Of the phantom.
-    home : pathlib.Path
-        Folder of this phantom.
-    voxel_mm : sequence of float, optional
-        Voxel size.
+    task : PhantomTask
+        Whose phantom, of what.
 
     Returns
     -------
@@ -207,17 +246,15 @@ def saved_phantom(
     truth : pandas.DataFrame
         True figures of every muscle.
     """
+    member, home = task.member, task.home
     request: dict[str, Any] = {
-        "region": region,
-        "intermat_percent": float(member["intermat_percent"]),
-        "lmm_cm3_per_kg_m2": float(member["lmm_cm3_per_kg_m2"]),
-        "bmi_kg_m2": float(member["bmi_kg_m2"]),
-        "sex": str(member["sex"]),
-        "site": str(member["site"]),
-        "seed": seed,
+        "region": task.region,
+        **{name: float(member[name]) for name in ("intermat_percent", "lmm_cm3_per_kg_m2", "bmi_kg_m2")},
+        **{name: str(member[name]) for name in ("sex", "site")},
+        "seed": task.seed,
     }
-    if voxel_mm is not None:
-        request["voxel_mm"] = tuple(voxel_mm)
+    if task.voxel_mm is not None:
+        request["voxel_mm"] = task.voxel_mm
     files = {role: home / f"{role}.nii.gz" for role in ("water", "fat", "labels")}
     truth_path, made_path = home / "truth.tsv", home / "made.json"
     wanted = fingerprint(request, code_version("simulation"))
@@ -229,8 +266,7 @@ def saved_phantom(
     if not whole:
         from muscle_bayes.simulation import simulate_phantom
 
-        phantom: Phantom = simulate_phantom(**request)
-        written = phantom.save(home)
+        written = simulate_phantom(**request).save(home)
         # In- and opposed-phase are what water and fat were made from; nothing here reads them again.
         for role in ("in", "opp"):
             written[role].unlink()
