@@ -1,0 +1,109 @@
+"""`write_report`: one HTML page that needs nothing but itself."""
+
+import os
+from importlib.resources import files
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from muscle_bayes.report import sections
+from muscle_bayes.report.fit_section import fit_section
+from muscle_bayes.report.page import Numbering, Section
+from muscle_bayes.report.phantom_section import phantom_section
+from muscle_bayes.report.results import StudyResults
+
+TEMPLATE, STYLE = "report.html.jinja", "report.css"
+
+
+def write_report(results: StudyResults, path: Path | str | None = None) -> Path:
+    """Write a study as one self-contained HTML page: no network, no other file, no script.
+
+    Parameters
+    ----------
+    results : StudyResults
+        Tables, fits and drawn figures.
+    path : path, optional
+        The page; by default `report.html` in the study's folder. It appears whole or not at all.
+
+    Returns
+    -------
+    pathlib.Path
+        The page. A fit that failed its gate is shown as such, without estimates; simulated data are marked on top of the
+        page and in every caption.
+    """
+    path = results.out / "report.html" if path is None else Path(path)
+    page = render(results)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(page, encoding="utf-8")
+    os.replace(partial, path)
+    return path
+
+
+def render(results: StudyResults) -> str:
+    """Return the page as text.
+
+    Parameters
+    ----------
+    results : StudyResults
+        Tables, fits and drawn figures.
+
+    Returns
+    -------
+    str
+        HTML; the same text for the same results.
+    """
+    # Markup comes from the template and from cleaned drawings only; every text of the study is escaped.
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    package = files("muscle_bayes.report")
+    template = environment.from_string(package.joinpath(TEMPLATE).read_text(encoding="utf-8"))
+    return template.render(
+        study=results.name,
+        question=results.fits[0].model.question if results.fits else "",
+        simulated=is_simulated(results),
+        no_claim=sections.NO_CLAIM,
+        sections=page_sections(results),
+        style=Markup(package.joinpath(STYLE).read_text(encoding="utf-8")),
+    )
+
+
+def is_simulated(results: StudyResults) -> bool:
+    """Return whether anything on the page comes from simulated data."""
+    return results.simulated or results.phantoms is not None or any(item.fit.simulated for item in results.fits)
+
+
+def page_sections(results: StudyResults) -> list[Section]:
+    """Return the sections in the order in which a reader needs them.
+
+    Parameters
+    ----------
+    results : StudyResults
+        Tables, fits and drawn figures.
+
+    Returns
+    -------
+    list of Section
+        From the key result to provenance.
+    """
+    number = Numbering(is_simulated(results))
+    made = [
+        sections.key_result(results),
+        sections.participants(results, number),
+        sections.methods_section(results, number),
+    ]
+    made += [fit_section(item, f"fit-{i}", number, results.fits) for i, item in enumerate(results.fits, 1)]
+    if results.phantoms is not None:
+        made.append(phantom_section(results.phantoms, number))
+    if len(results.failures):
+        made.append(sections.failures_section(results, number))
+    made.append(sections.limitations(results))
+    made.append(sections.dictionary_section(results, number))
+    made.append(sections.provenance(results, number))
+    return made

@@ -1,0 +1,224 @@
+"""Methods in sentences that are true of the fit: every number and every choice is read from it."""
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from muscle_bayes.estimands.labels import label_of
+from muscle_bayes.estimands.rounding import number_text
+from muscle_bayes.inference.laplace_certificate import MOST_STANDARD_ERRORS
+from muscle_bayes.inference.psis import khat_threshold
+from muscle_bayes.report.text import in_sentence, level_text, share_text
+
+if TYPE_CHECKING:
+    from muscle_bayes.inference import Fit
+
+_FAMILIES = {
+    "nuts": "Bayesian logistic regression",
+    "laplace": "Bayesian logistic regression",
+    "ml": "logistic regression by maximum likelihood",
+}
+
+
+def term_words(fit: "Fit", term: str) -> str:
+    """Return a term of the formula in words: ``intermat_z:lmm_z`` as ``InterMAT × LMM``."""
+    names = [fit.recipe.constants[part].source if part in fit.recipe.constants else part for part in term.split(":")]
+    return " × ".join(label_of(name) for name in names)
+
+
+def adjustment_words(fit: "Fit") -> str:
+    """Return what the exposures are adjusted for, as a list in a sentence; empty where for nothing."""
+    terms = dict.fromkeys(column.term for column in fit.recipe.columns if column.role == "adjustment")
+    return _listed([in_sentence(term_words(fit, term)) for term in terms])
+
+
+def model_paragraph(fit: "Fit") -> str:
+    """Say outcome, event, regression and predictors."""
+    recipe = fit.recipe
+    exposures = _listed([term_words(fit, c.term) for c in recipe.columns if c.role == "exposure"])
+    adjusted = adjustment_words(fit)
+    text = (
+        f"The outcome was {in_sentence(fit.model.outcome_label)} ({_event(fit)}), which "
+        f"{share_text(fit.events, fit.n)} had. Its log odds were modelled by {_FAMILIES[fit.method]} on {exposures}"
+    )
+    text += f", adjusted for {adjusted}" if adjusted else ""
+    if recipe.site:
+        named = f": {_listed(list(recipe.site_levels))}" if len(recipe.site_levels) <= 8 else ""
+        text += f", with a random intercept for {in_sentence(label_of(recipe.site))} ({len(recipe.site_levels)}{named})"
+    return text + ". Numeric terms enter linearly on the log-odds scale."
+
+
+def standardisation_paragraph(fit: "Fit") -> str:
+    """Say how Z-scores were made and what an odds ratio compares."""
+    if not fit.recipe.constants:
+        return ""
+    return (
+        "Z-scores were made over the whole analysis set of this model, with the means and standard deviations of the table "
+        "below; they stay fixed, so that a new person's raw values can be used. An odds ratio per 2 Z compares persons two "
+        "standard deviations apart who are alike in every other term of the model."
+    )
+
+
+def missing_paragraph(fit: "Fit") -> str:
+    """Say how many were left out for missing values, and of which columns."""
+    steps = fit.flow[fit.flow["step"] == "complete cases"]
+    removed = int(steps["n_removed"].sum())
+    if not removed:
+        return "No participant had a missing value in a column of this model; nothing was imputed."
+    reasons = missing_words(str(steps["reason"].iloc[-1])).removeprefix("missing: ")
+    before = int(steps["n_left"].iloc[-1]) + removed
+    return (
+        f"{removed:,} of {before:,} participants ({100 * removed / before:.1f} %) lacked a value in at least one column of "
+        f"the model and were left out (missing: {reasons}; several may be missing in one person). Nothing was imputed. "
+        "Complete cases give unbiased odds ratios where, given the predictors, being complete does not depend on the outcome."
+    )
+
+
+def missing_words(reason: str) -> str:
+    """Return the reason of the complete-case step with labels for columns: ``missing: LMM 122, diabetes 186``."""
+    if not reason.startswith("missing: "):
+        return reason
+    counted = (part.rsplit(" ", 1) for part in reason.removeprefix("missing: ").split(", "))
+    return "missing: " + ", ".join(" ".join([in_sentence(label_of(part[0])), *part[1:]]) for part in counted)
+
+
+def prior_paragraph(fit: "Fit") -> str:
+    """Say how priors are stated, and which there are; for maximum likelihood that there are none."""
+    if fit.method == "ml":
+        return "The fit is by maximum likelihood: no prior was used."
+    text = (
+        "Priors are normal on the log-odds scale and are stated as the odds ratios that they hold with 95 % probability "
+        "(table below). The intercept's prior is for a person with every predictor at its mean."
+    )
+    if fit.recipe.site:
+        text += (
+            f" The standard deviation of the site effects has a half-normal prior of scale "
+            f"{fit.model.priors.site_sd.half_normal:g}."
+        )
+    return text
+
+
+def priors_frame(fit: "Fit") -> pd.DataFrame:
+    """Return every prior as it is stated, as the distribution that was used, and why.
+
+    Parameters
+    ----------
+    fit : Fit
+        Any method; empty for `ml`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns term, stated, distribution, reason.
+    """
+    rows: list[dict[str, str]] = []
+    if fit.method == "ml":
+        return pd.DataFrame(rows, columns=["term", "stated", "distribution", "reason"])
+    for name, prior in fit.model.normal_priors().items():
+        rows.append(
+            {
+                "term": "Intercept" if name == "intercept" else term_words(fit, name),
+                "stated": prior.stated,
+                "distribution": f"normal({number_text(prior.mean, decimals=2)}, {prior.sd:.2f})",
+                "reason": prior.reason,
+            }
+        )
+    if fit.recipe.site:
+        site = fit.model.priors.site_sd
+        row = {
+            "term": f"SD of {in_sentence(label_of(fit.recipe.site))} effects",
+            "stated": f"95 % below {1.96 * site.half_normal:.2g}",
+        }
+        rows.append({**row, "distribution": f"half-normal({site.half_normal:g})", "reason": site.reason})
+    frame = pd.DataFrame(rows)
+    # Terms that share a prior share a row.
+    shared = ["stated", "distribution", "reason"]
+    joined = frame.groupby(shared, sort=False)["term"].agg(", ".join).reset_index()
+    return joined[["term", *shared]]
+
+
+def engine_paragraph(fit: "Fit") -> str:
+    """Say how the posterior (or the maximum) was computed and what vouches for it."""
+    passed = fit.diagnostics.passed
+    measures = fit.diagnostics.measures
+    if fit.method == "ml":
+        return (
+            "The marginal likelihood, with the site effects integrated out by Laplace's approximation, was maximised; "
+            "intervals are Wald intervals on the log-odds scale."
+        )
+    draws = len(fit.coefficients())
+    if fit.method == "laplace":
+        grid = "for a grid of site standard deviations, " if fit.recipe.site else ""
+        verdict = "The fit met every criterion." if passed else "THE FIT DID NOT MEET EVERY CRITERION."
+        return (
+            f"The posterior was computed by a certified Laplace approximation: {grid}coefficients were drawn from "
+            "heavy-tailed distributions around the mode of the posterior, and each draw was weighted by the exact posterior "
+            "(Pareto-smoothed importance sampling). The approximation thus only proposes, and its error is measured: Pareto "
+            f"k-hat was {number_text(measures['k-hat'], decimals=2)} (trusted below {khat_threshold(draws):.2f}), and "
+            f"{draws:,} draws were worth "
+            f"{measures['ESS of the weights']:,.0f} independent ones. A second, wider proposal had to agree within "
+            f"{MOST_STANDARD_ERRORS:g} Monte Carlo standard errors on the evidence and on every mean and standard deviation, "
+            f"and almost no posterior mass could lie at the edges of what was proposed. {verdict}"
+        )
+    parts = []
+    if "largest R-hat" in measures:
+        parts.append(f"largest R-hat {measures['largest R-hat']:.3f}")
+    if "smallest bulk ESS" in measures:
+        parts.append(f"smallest effective sample size {measures['smallest bulk ESS']:,.0f}")
+    if "divergences" in measures:
+        parts.append(f"{measures['divergences']} divergent transitions")
+    chains = fit.posterior["posterior"].sizes["chain"] if fit.posterior is not None else 4
+    return (
+        f"The posterior was sampled with the No-U-Turn sampler (NUTS): {chains} chains of {draws // chains:,} draws after "
+        f"tuning; {', '.join(parts)}. {'The chains passed every check.' if passed else 'THE CHAINS DID NOT PASS EVERY CHECK.'}"
+    )
+
+
+def summary_paragraph(fit: "Fit") -> str:
+    """Say what estimates and intervals are and how numbers are rounded."""
+    level = level_text(float(fit.provenance()["interval"]))
+    if fit.method == "ml":
+        return f"Estimates are the maximum, intervals {level} Wald confidence intervals."
+    return (
+        f"Estimates are posterior medians, intervals {level} equal-tailed credible intervals. No number shows a digit that is "
+        "finer than its Monte Carlo standard error."
+    )
+
+
+def few_sites_paragraphs(fit: "Fit", site_sd: str) -> list[str]:
+    """Explain why intercept and site SD differ from those of a maximum-likelihood fit where sites are few.
+
+    Parameters
+    ----------
+    fit : Fit
+        With a site term and a posterior.
+    site_sd : str
+        Median and interval of the site SD, as text.
+
+    Returns
+    -------
+    list of str
+        Paragraphs.
+    """
+    scale, sites = fit.model.priors.site_sd.half_normal, len(fit.recipe.site_levels)
+    return [
+        f"{sites} sites are only {sites} observations of how much sites differ. The posterior of their standard deviation on "
+        f"the log-odds scale has median and interval {site_sd}; before the data, its half-normal prior of scale {scale:g} had "
+        f"median {0.6745 * scale:.2f} and was below {1.96 * scale:.2f} with 95 % probability.",
+        "A maximum-likelihood fit (lme4, glmmTMB) reports the one most likely standard deviation and computes the standard "
+        "error of the intercept as if that value were known. With few sites that value tends to be too small, and the "
+        "intercept looks more certain than it is. The posterior averages over all standard deviations that data and prior "
+        "allow, so its site SD is usually larger and its intercept less certain. This is a difference in what is taken into "
+        "account, not an error of either program. The odds ratios compare persons within sites and hardly depend on it.",
+    ]
+
+
+def _listed(items: list[str]) -> str:
+    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1] if items else ""
+
+
+def _event(fit: "Fit") -> str:
+    event = fit.model.parsed_event
+    value = f"{event.value:g}" if isinstance(event.value, float) else str(event.value)
+    sign = {"==": "=", "!=": "≠", ">=": "≥", "<=": "≤"}.get(event.sign, event.sign)
+    return f"{event.column} {sign} {value}"

@@ -1,0 +1,303 @@
+"""The sections of the page before and after the results of each fit."""
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from muscle_bayes.report import methods, quantities, tables, text
+from muscle_bayes.report.page import (
+    Box,
+    Bullets,
+    Card,
+    Cards,
+    Code,
+    FlowChart,
+    FlowStep,
+    Fold,
+    Numbering,
+    Paragraph,
+    References,
+    Section,
+    reference,
+)
+from muscle_bayes.report.quantities import effective_draws, sentence_case
+from muscle_bayes.report.results import FitResults, StudyResults
+
+if TYPE_CHECKING:
+    from muscle_bayes.inference import Fit
+
+NO_CLAIM = "The results are associations. They show no cause and no effect of a treatment, and this page is not a medical device."
+
+_METHOD_REFERENCES = {
+    "laplace": (
+        "Rue H, Martino S, Chopin N. Approximate Bayesian inference for latent Gaussian models by using integrated nested "
+        "Laplace approximations. J R Stat Soc B 2009;71:319-392. doi:10.1111/j.1467-9868.2008.00700.x",
+        "Vehtari A, Simpson D, Gelman A, Yao Y, Gabry J. Pareto smoothed importance sampling. J Mach Learn Res 2024;25(72):1-58.",
+    ),
+    "nuts": (
+        "Hoffman MD, Gelman A. The No-U-Turn sampler: adaptively setting path lengths in Hamiltonian Monte Carlo. J Mach Learn "
+        "Res 2014;15:1593-1623.",
+    ),
+    "ml": (),
+}
+
+
+def gate_box(fit: "Fit") -> Box:
+    """Return the red box of a fit that failed its gate."""
+    reasons = tuple(sentence_case(f.text) + "." for f in fit.diagnostics.findings if f.kind == "failure")
+    return Box(
+        "failure",
+        "This fit failed its gate: no estimate of it is shown",
+        (
+            *reasons,
+            "Numbers from such a fit may be wrong in ways that nothing on this page would show. Mend the fit and run again.",
+        ),
+    )
+
+
+def key_result(results: StudyResults) -> Section:
+    """Return the answer of the study in numbers and words."""
+    section = Section("result", "Key result")
+    if not results.fits:
+        section.blocks.append(Paragraph("No model was fitted."))
+        return section
+    for position, item in enumerate(results.fits):
+        fit, frame = item.fit, item.tables.get("odds_ratios")
+        if len(results.fits) > 1:
+            section.blocks.append(Paragraph(item.model.title or item.name, style="lead-in"))
+        if not fit.diagnostics.passed:
+            section.blocks.append(gate_box(fit))
+            continue
+        outcome = text.in_sentence(fit.model.outcome_label)
+        sites = len(fit.recipe.site_levels)
+        sample = text.sample_sentence(fit.n, fit.events, sites, outcome, simulated=fit.simulated)
+        section.blocks.append(Paragraph(sample, style="lead" if position == 0 else ""))
+        if frame is None:
+            section.blocks.append(Box("warning", "There is no table of odds ratios", tuple(item.problems)))
+            continue
+        exposures = frame[frame["role"] == "exposure"]
+        if position == 0:
+            section.blocks.append(Cards(tuple(_card(row, fit) for row in exposures.to_dict("records"))))
+        section.blocks.append(Bullets(tuple(result_sentences(item))))
+    adjusted = methods.adjustment_words(results.fits[0].fit)
+    held = f"Odds ratios are adjusted for {adjusted}, and for the other exposure. " if adjusted else ""
+    section.blocks.append(Paragraph(held + NO_CLAIM))
+    return section
+
+
+def result_sentences(item: FitResults) -> list[str]:
+    """Return one sentence for each exposure's odds ratio and each interaction of a fit."""
+    fit, frame = item.fit, item.tables["odds_ratios"]
+    outcome, ess = text.in_sentence(fit.model.outcome_label), effective_draws(fit)
+    said = [
+        text.association_sentence(row, outcome, method=fit.method, effective_draws=ess)
+        for row in frame[frame["role"] == "exposure"].to_dict("records")
+    ]
+    factors = quantities.interaction_factors(fit)
+    said += [
+        text.interaction_sentence(row, method=fit.method, effective_draws=ess) for row in factors.to_dict("records")
+    ]
+    return said
+
+
+def _card(row: text.Row, fit: "Fit") -> Card:
+    centre, limits = text.split_estimate(row)
+    chance = text.chance_text(row["prob_gt_null"], effective_draws(fit))
+    return Card(
+        label=str(row["label"]),
+        estimate=centre,
+        interval=f"{text.level_text(row['interval'])} {text.interval_name(fit.method)} {limits}",
+        contrast=text.contrast_words(row),
+        chance=f"P(odds ratio > 1) {chance if chance[:1] in '<>' else '= ' + chance}" if chance else "",
+    )
+
+
+def participants(results: StudyResults, number: Numbering) -> Section:
+    """Return flow, cohort description and the analysis set by outcome."""
+    section = Section("participants", "Participants")
+    flow_section = Section("flow", "Flow")
+    flow = results.fits[0].fit.flow if results.fits else results.flow
+    flow_section.blocks.append(flow_chart(flow, several=len(results.fits) > 1))
+    folded = [number.table(tables.flow_table(flow, "Participant flow."))]
+    for item in results.fits[1:]:
+        if not item.fit.flow.equals(flow):
+            caption = f"Participant flow of {item.model.title or item.name}."
+            folded.append(number.table(tables.flow_table(item.fit.flow, caption)))
+    flow_section.blocks.append(Fold("The same as a table", tuple(folded)))
+    cohort = Section("cohort", "Cohort")
+    left = int(results.flow["n_left"].iloc[-1]) if len(results.flow) else 0
+    caption = f"The cohort: {left:,} participants after exclusions, before complete cases were taken for a model."
+    cohort.blocks.append(number.table(tables.cohort_table(results.summary, caption)))
+    for item in results.fits[:1]:
+        frame = quantities.by_outcome(item.fit)
+        if len(frame):
+            label = item.fit.model.outcome_label
+            caption = f"The analysis set by outcome ({text.in_sentence(label)})."
+            cohort.blocks.append(number.table(tables.by_outcome_table(frame, caption, label)))
+    if results.notes:
+        cohort.blocks.append(Box("note", "Notes on the data", tuple(results.notes)))
+    section.sections.extend([flow_section, cohort])
+    return section
+
+
+def flow_chart(flow: pd.DataFrame, *, several: bool = False) -> FlowChart:
+    """Return the flow chart: what was read, who left and why, who was analysed."""
+    rows = flow.to_dict("records")
+    steps = []
+    for i, row in enumerate(rows):
+        removed = int(row["n_removed"])
+        last = i == len(rows) - 1
+        title = "Read" if i == 0 else "Analysed" if last else "Left"
+        reason = sentence_case(methods.missing_words(str(row["reason"])))
+        if row["step"] == "complete cases" and removed:
+            reason = f"Not complete ({reason[:1].lower()}{reason[1:]})"
+        steps.append(FlowStep(title, int(row["n_left"]), removed, reason))
+    whose = " of the first model" if several else ""
+    return FlowChart(tuple(steps), f"From the table that was read to the analysis set{whose}.")
+
+
+def methods_section(results: StudyResults, number: Numbering) -> Section:
+    """Return how every fit was made."""
+    section = Section("methods", "Methods")
+    exposures = _exposure_definitions(results)
+    if exposures:
+        section.blocks.append(Bullets(tuple(exposures)))
+    for i, item in enumerate(results.fits, 1):
+        part = (
+            Section(f"methods-{i}", item.model.title or item.name, short=item.name)
+            if len(results.fits) > 1
+            else section
+        )
+        part.blocks.extend(_methods_of(item.fit, number))
+        if part is not section:
+            section.sections.append(part)
+    return section
+
+
+def _exposure_definitions(results: StudyResults) -> list[str]:
+    """Say what each exposure is, in the words of the data dictionary."""
+    described = dict(zip(results.dictionary["column"], results.dictionary["description"], strict=True))
+    sources = [
+        item.fit.recipe.constants[name].source if name in item.fit.recipe.constants else name
+        for item in results.fits
+        for name in item.model.exposures
+    ]
+    said = []
+    for name in dict.fromkeys(sources):
+        if name in described:
+            unit = tables.unit_of(name)
+            said.append(f"{tables.label_of(name)}{f' in {unit}' if unit else ''}: {described[name]}.")
+    return said
+
+
+def _methods_of(fit: "Fit", number: Numbering) -> list[object]:
+    blocks: list[object] = [Paragraph(methods.model_paragraph(fit)), Code(str(fit.model.parsed))]
+    if fit.recipe.constants:
+        blocks.append(Paragraph(methods.standardisation_paragraph(fit)))
+        blocks.append(number.table(tables.constants_table(fit, "Z-scores: mean and standard deviation in raw units.")))
+    blocks.append(Paragraph(methods.missing_paragraph(fit)))
+    blocks.append(Paragraph(methods.prior_paragraph(fit)))
+    priors = methods.priors_frame(fit)
+    if len(priors):
+        blocks.append(number.table(tables.priors_table(priors, "Priors, as they are stated and as they were used.")))
+    blocks += [Paragraph(methods.engine_paragraph(fit)), Paragraph(methods.summary_paragraph(fit))]
+    return blocks
+
+
+def failures_section(results: StudyResults, number: Numbering) -> Section:
+    """Return who could not be measured."""
+    section = Section("failures", "Participants that could not be measured")
+    n = len(results.failures)
+    section.blocks.append(
+        Paragraph(
+            f"{n:,} {'participant' if n == 1 else 'participants'} could not be measured and left the study at this step."
+        )
+    )
+    section.blocks.append(number.table(tables.plain_table(results.failures, "What failed, where, and what to do.")))
+    return section
+
+
+def limitations(results: StudyResults) -> Section:
+    """Return what the results cannot say; each sentence only where it is true of this study."""
+    said = []
+    if results.simulated:
+        said.append("The data are simulated. Nothing here says anything about real people.")
+    said.append(
+        "Associations are not effects: pain may change how people move and so their muscle, and unmeasured causes of both may "
+        "remain. Odds ratios of adjustment terms are adjusted for something else than they would need, and are not effects at all."
+    )
+    said.append(
+        "Intervals and probabilities hold under the model: linear terms on the log-odds scale, no interactions but those in the "
+        "formula, predictors measured without error, and the stated priors where the fit is Bayesian."
+    )
+    sources = {z.source for item in results.fits for z in item.fit.recipe.constants.values()}
+    if any(name.startswith("intermat") for name in sources):
+        said.append(
+            "InterMAT depends on the sequence and the voxel size, and on the definition of adipose tissue: numbers of different "
+            "protocols must not be compared. A two-point T1-weighted Dixon gives a fat signal fraction, not a proton density "
+            "fat fraction."
+        )
+    if any(name.startswith(("lmm", "lean")) for name in sources):
+        said.append(
+            "LMM depends on the extent of the body that was measured, and carries the errors of BMI as a measure of size."
+        )
+    removed = sum(int(f.fit.flow.loc[f.fit.flow["step"] == "complete cases", "n_removed"].sum()) for f in results.fits)
+    if removed:
+        said.append(
+            "Participants with missing values were left out, which is unbiased only under the assumption in the methods."
+        )
+    few = [item for item in results.fits if 0 < len(item.fit.recipe.site_levels) < 10]
+    if few:
+        sites = len(few[0].fit.recipe.site_levels)
+        said.append(
+            f"{sites} sites are few: how much sites differ, and so what would be seen at another site, rests partly on the prior."
+            if few[0].fit.method != "ml"
+            else f"{sites} sites are few: the fit says too little about how much sites differ."
+        )
+    if any("nomogram_scale" in item.tables for item in results.fits):
+        said.append("The nomogram was not validated in other data. It is for research, not for clinical decisions.")
+    return Section("limitations", "Limitations", [Bullets(tuple(said))])
+
+
+def dictionary_section(results: StudyResults, number: Numbering) -> Section:
+    """Return the data dictionary."""
+    table = tables.plain_table(
+        results.dictionary, "Columns of the cohort.", ("Column", "Unit", "Description"), ("column",)
+    )
+    return Section("dictionary", "Data dictionary", [number.table(table)])
+
+
+def provenance(results: StudyResults, number: Numbering) -> Section:
+    """Return what the page was made from, and how to cite it."""
+    section = Section("provenance", "Provenance and citation")
+    rows = []
+    for item in results.fits:
+        about = item.fit.provenance()
+        rows.append(
+            {
+                "Fit": item.name,
+                "Model": about["model"],
+                "Method": about["method"],
+                "Seed": str(about["seed"]),
+                "Participants": f"{about['n']:,}",
+                "Hash of the analysis set (SHA-256)": about["data_hash"],
+            }
+        )
+    section.blocks.append(
+        Paragraph(
+            f"Seed of the study: {results.seed}. With the same data, seed and versions every number on this page comes out "
+            "again. Tables, figures and posteriors lie beside this page, in tables/, figures/ and fits/."
+        )
+    )
+    if rows:
+        frame = pd.DataFrame(rows)
+        section.blocks.append(
+            number.table(tables.plain_table(frame, "Fits.", code=("Hash of the analysis set (SHA-256)",)))
+        )
+        versions = results.fits[0].fit.provenance()["versions"]
+        software = pd.DataFrame({"Software": list(versions), "Version": list(versions.values())})
+        section.blocks.append(number.table(tables.plain_table(software, "Software.")))
+        section.blocks.append(Paragraph(f"Cite the software as muscle-bayes, version {versions['muscle-bayes']}, and:"))
+    cited = [line for item in results.fits for line in (*item.model.references, *_METHOD_REFERENCES[item.fit.method])]
+    section.blocks.append(References(tuple(reference(line) for line in dict.fromkeys(cited))))
+    return section
