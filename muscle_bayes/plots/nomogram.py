@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.textpath import TextPath
 
 from muscle_bayes.plots.style import (
     BLUE,
@@ -21,12 +20,12 @@ from muscle_bayes.plots.style import (
     is_simulated,
     method_text,
     new_figure,
+    printed_width,
     sample_text,
     write_caption,
     write_head,
 )
 
-_PT_MM = 25.4 / 72
 _FINE, _TEXT = 5.6, 6.5
 _ROW, _TIGHT, _HEADING = 7.4, 6.2, 4.2
 _PROBABILITIES = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
@@ -153,7 +152,7 @@ def _probability(ax: Any, page: _Page, y: float) -> None:
     total, estimate = scale["total_points"].to_numpy(), scale["estimate"].to_numpy()
     inside = ~scale["extrapolated"].to_numpy()
     step = _round_step(total[-1] - total[0], 8 if page.narrow else 14)
-    ticks = np.arange(np.ceil(total[0] / step), np.floor(total[-1] / step) + 1) * step
+    ticks = np.arange(max(0.0, np.ceil(total[0] / step)), np.floor(total[-1] / step) + 1) * step
     _axis(ax, page, y, page.x_total(ticks), [f"{t:g}" for t in ticks])
     _words(ax, y, "Total points", bold=True)
 
@@ -225,6 +224,13 @@ def _axis(
         )
     side = -1 if above else 1
     shown = _labels_that_fit(x, labels)
+    if shown.sum() == 1 < len(x):
+        # An axis too short for two labels: its ends as one, so that a reader sees that the predictor hardly matters here.
+        text = f"{labels[0]} to {labels[-1]}"
+        ax.text(x.mean(), y + side * 1.2, text, ha="center", va="bottom" if above else "top", fontsize=_FINE)
+        ends = x.min() - 0.3, x.max() + 0.3
+        ax.plot(ends, [y, y], color=INK, lw=2.0, zorder=3, solid_capstyle="butt")
+        return
     for k, (at, text) in enumerate(zip(x, labels, strict=True)):
         colour = INK if supported[k] else GREY
         ax.plot([at, at], [y, y + side * (0.9 if shown[k] else 0.55)], color=colour, lw=0.5, zorder=3)
@@ -239,7 +245,7 @@ def _categories(ax: Any, y: float, x: np.ndarray, labels: list[str]) -> None:
     ax.plot([x.min(), x.max()], [y, y], color=INK, lw=0.7, zorder=3)
     ends = {1: -np.inf, -1: -np.inf}
     for k in np.argsort(x, kind="stable"):
-        half = _width_mm(labels[k]) / 2
+        half = printed_width(labels[k], _FINE) / 2
         side = 1 if x[k] - half > ends[1] + 1.0 or ends[1] <= ends[-1] else -1
         # Pushed right where both sides are taken; the tick still says where it belongs.
         centre = max(x[k], ends[side] + 1.0 + half)
@@ -252,13 +258,9 @@ def _words(ax: Any, y: float, text: str, *, bold: bool, indent: float = 0.0) -> 
     ax.text(1.8 + indent, y, text, ha="left", va="center", fontsize=_TEXT, fontweight="bold" if bold else "normal")
 
 
-def _width_mm(text: str, size: float = _FINE) -> float:
-    return float(TextPath((0, 0), text or " ", size=size).get_extents().width) * _PT_MM
-
-
 def _labels_that_fit(x: np.ndarray, labels: list[str]) -> np.ndarray:
     """Thin labels evenly until none touches its neighbour."""
-    widths = np.array([_width_mm(text) for text in labels])
+    widths = np.array([printed_width(text, _FINE) for text in labels])
     order = np.argsort(x)
     for stride in range(1, len(x) + 1):
         kept = order[::stride]

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from scipy.stats import norm
 
 from muscle_bayes.specification.recipe import Column, Recipe, Standardisation
 
@@ -102,10 +103,21 @@ def make_support(recipe: Recipe, persons: pd.DataFrame, intercept: float, slopes
 
 
 class FakeFit:
-    """What estimands see of a Fit, with independent normal draws around known coefficients."""
+    """What estimands see of a Fit: normal draws, independent of each other, around known coefficients."""
 
     def __init__(
-        self, recipe, slopes, *, intercept=INTERCEPT, sd=0.03, draws=4000, method="nuts", n=2000, seed=1, converged=True
+        self,
+        recipe,
+        slopes,
+        *,
+        intercept=INTERCEPT,
+        sd=0.03,
+        draws=4000,
+        method="nuts",
+        n=2000,
+        seed=1,
+        converged=True,
+        site_sd=0.25,
     ):
         rng = np.random.default_rng(seed)
         self.recipe, self.method, self.seed, self.converged = recipe, method, seed, converged
@@ -118,12 +130,12 @@ class FakeFit:
         )  # fmt: skip
         self.mean = np.array([intercept, *slopes])
         self.sd = np.broadcast_to(np.asarray(sd, dtype=float), self.mean.shape)
-        # Exactly standardised draws, so that means are known without Monte Carlo error.
-        noise = rng.standard_normal((draws, len(self.mean)))
-        noise = (noise - noise.mean(axis=0)) / noise.std(axis=0)
-        self._draws = self.mean + self.sd * noise
-        self._site_sd = np.abs(rng.normal(0.25, 0.05, draws))
-        self._site_effects = SITE_EFFECTS + 0.02 * rng.standard_normal((draws, len(SITES)))
+        # Each column holds the normal's own quantiles in random order, so that every coefficient's median, mean and
+        # interval are known without Monte Carlo error.
+        normal = norm.ppf((np.arange(draws) + 0.5) / draws)
+        self._draws = self.mean + self.sd * np.column_stack([rng.permutation(normal) for _ in self.mean])
+        self._site_sd = np.full(draws, site_sd)
+        self._site_effects = np.broadcast_to(SITE_EFFECTS, (draws, len(SITES)))
         self.maximum = SimpleNamespace(
             coefficients=self.mean,
             covariance=np.diag(self.sd**2),

@@ -1,0 +1,52 @@
+"""What known, typical, new and marginal site mean, in closed form."""
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.special import expit as scipy_expit
+from scipy.stats import norm
+
+from muscle_bayes.errors import EstimandError
+from muscle_bayes.estimands.sites import check_site, expit, site_offsets, site_probabilities
+
+
+def test_expit_is_scipys_and_does_not_overflow() -> None:
+    x = np.array([-800.0, -30.0, -1.4, 0.0, 2.0, 800.0])
+    np.testing.assert_allclose(expit(x), scipy_expit(x), atol=1e-16)
+    assert expit(x.astype("float32")).dtype == np.float32
+
+
+def test_known_site_adds_its_own_effect(fit) -> None:
+    eta = np.full((4000, 2), -1.0)
+    got = site_probabilities(fit, eta, "known", np.array([0, 2]))
+    np.testing.assert_allclose(got, np.broadcast_to(scipy_expit([-1.0 - 0.2, -1.0 + 0.3]), (4000, 2)))
+
+
+def test_typical_site_adds_nothing(fit) -> None:
+    np.testing.assert_allclose(site_probabilities(fit, np.full((4000, 1), -1.0), "typical"), scipy_expit(-1.0))
+
+
+def test_new_site_is_one_normal_draw_shared_by_all_persons_and_repeats(fit) -> None:
+    offsets = site_offsets(fit, "new")
+    assert offsets.shape == (4000, 1)
+    np.testing.assert_array_equal(offsets, site_offsets(fit, "new"))
+    # Mean and SD of 4,000 draws of N(0, 0.25): four Monte Carlo standard errors.
+    assert abs(offsets.mean()) < 4 * 0.25 / np.sqrt(4000)
+    assert offsets.std() == pytest.approx(0.25, rel=4 / np.sqrt(2 * 4000))
+
+
+@pytest.mark.parametrize("sd", [0.0, 0.25, 1.5])
+def test_marginal_site_is_the_integral_over_site_effects(make_fit, sd: float) -> None:
+    fit = make_fit(site_sd=sd, draws=10)
+    got = site_probabilities(fit, np.full((10, 1), -1.3), "marginal")
+    expected = quad(lambda z: scipy_expit(-1.3 + sd * z) * norm.pdf(z), -8, 8)[0]
+    np.testing.assert_allclose(got, expected, atol=1e-6)
+
+
+def test_sites_that_a_fit_cannot_speak_about_are_refused(fit, make_fit) -> None:
+    with pytest.raises(EstimandError, match="no such choice"):
+        check_site(fit, "average")
+    without = make_fit(site=False)
+    check_site(without, "typical")
+    with pytest.raises(EstimandError, match="no site term"):
+        check_site(without, "new")
