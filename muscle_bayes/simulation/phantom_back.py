@@ -66,7 +66,7 @@ def paint_paraspinal(s: TrunkSlice, scale: float) -> tuple[Array, Array]:
     septum = np.minimum(cleft + np.float32(0.2), split) * k
     septum = np.minimum(septum, (1 - union) * np.float32(17.0) * k + np.float32(0.9))
     deep_medial = np.exp(-((U * np.float32(1 / 15)) ** 2) - (np.maximum(V + 14, -60) * np.float32(1 / 22)) ** 2)
-    return septum, np.float32(0.25 + 0.55 * low) * np.float32(1.6) * deep_medial + np.float32(0.05)
+    return septum, np.float32(0.25 + 0.55 * low) * np.float32(2.0) * deep_medial + np.float32(0.05)
 
 
 def paint_pelvis(s: TrunkSlice) -> Array:

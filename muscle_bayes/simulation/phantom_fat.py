@@ -66,11 +66,11 @@ class SlicedStreaks:
             Depth within a would-be fat structure, in mm.
         """
         envelope = self._envelope.at(z)
-        width = preference + np.float32(0.32) * envelope
-        fine = np.float32(-0.3) + width - np.abs(self._fine.at(z)) * self._field._fine_mm
+        width = preference + np.float32(0.6) * envelope
+        fine = np.float32(-0.6) + width - np.abs(self._fine.at(z)) * self._field._fine_mm
         coarse = np.float32(0.5) + width - np.abs(self._coarse.at(z)) * self._field._coarse_mm
         septa = np.float32(0.45) + np.float32(0.8) * width - septum_mm
-        patches = np.float32(0.8) * (self._patches.at(z) + np.float32(0.4) * envelope - np.float32(1.95)) + preference
+        patches = np.float32(1.0) * (self._patches.at(z) + np.float32(0.5) * envelope - np.float32(1.75)) + preference
         return np.maximum(np.maximum(fine, coarse), np.maximum(septa, patches))
 
 

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from muscle_bayes.simulation.phantom_anatomy import Array, Codes
 
@@ -91,8 +92,10 @@ def paint_volume(body: Body, grid: Grid) -> tuple[Codes, Array]:
     paint = body.painter(x, y)
     codes = np.empty((heights.size, x.size, y.size), dtype=np.uint8)
     score = np.empty(codes.shape, dtype=np.float32)
-    for k, z in enumerate(heights):
-        codes[k], score[k] = paint(float(z))
+    # The products are small: threads would cost more than they give, and phantoms are made side by side.
+    with threadpool_limits(1, user_api="blas"):
+        for k, z in enumerate(heights):
+            codes[k], score[k] = paint(float(z))
     return codes, score
 
 
@@ -105,9 +108,10 @@ def muscle_volume(body: Body, z_range: tuple[float, float], pixel_mm: float = 1.
     paint = body.painter(x, y)
     low, high = min(body.muscle_codes), max(body.muscle_codes)
     count = 0
-    for k in range(n):
-        codes, _ = paint(z_range[0] + (k + 0.5) * step)
-        count += int(((codes >= low) & (codes <= high)).sum())
+    with threadpool_limits(1, user_api="blas"):
+        for k in range(n):
+            codes, _ = paint(z_range[0] + (k + 0.5) * step)
+            count += int(((codes >= low) & (codes <= high)).sum())
     return count * pixel_mm**2 * step
 
 
