@@ -154,11 +154,14 @@ def check_dixon_units(water: np.ndarray, fat: np.ndarray, water_name: str, fat_n
             )
     peaks = {name: float(np.percentile(data[data > 0], 99.9)) for data, name in ((water, water_name), (fat, fat_name))}
     (low_name, low), (high_name, high) = sorted(peaks.items(), key=lambda item: item[1])
-    if low <= 1.001 < 20 <= high:
+    low_data = water if low_name == water_name else fat
+    # A percent map ends in a plateau at 100 (fat, and noise in air); a signal that peaks there has a thin top.
+    is_percent = 99 < low_data.max() <= 100.001 < 150 < high and (low_data >= 99).sum() > 1e-3 * (low_data > 0).sum()
+    if low <= 1.001 < 20 <= high or is_percent:
         raise ImageUnitsError(
             where=low_name,
             problem=f"values end at {low:.3g} while {high_name} reaches {high:.3g}: "
-            "one is a fraction between 0 and 1, the other a signal",
+            f"one is a fraction {'in percent' if is_percent else 'between 0 and 1'}, the other a signal",
             remedy="Give two signal images of one reconstruction, not a fat fraction map",
         )
 

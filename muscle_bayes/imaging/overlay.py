@@ -60,8 +60,8 @@ def overlay_figure(
     brightest = float(np.percentile(scan.background.data[muscle], 99.5))
     for axis, k in zip(axes.flat, chosen, strict=False):
         here = (box[0], box[1], k)
-        # The person's right is at high x and goes to the left of the panel.
-        extent = (width, 0.0, 0.0, height)
+        # x grows to the person's right, and the axis is drawn backwards, so that right is on the left.
+        extent = (0.0, width, 0.0, height)
         axis.imshow(
             scan.background.data[here].T,
             cmap="gray",
@@ -147,7 +147,7 @@ def _outline(axis: object, mask: np.ndarray, step: tuple[float, float], colour: 
     if not mask.any() or mask.all():
         return
     nx, ny = mask.shape
-    centres_x = (nx - np.arange(nx) - 0.5) * step[0]
+    centres_x = (np.arange(nx) + 0.5) * step[0]
     centres_y = (np.arange(ny) + 0.5) * step[1]
     axis.contour(centres_x, centres_y, mask.T, levels=[0.5], colors=[colour], linewidths=0.8)  # type: ignore[attr-defined]
 
