@@ -111,7 +111,7 @@ class HalfNormalPrior(BaseModel):
 SETS: dict[str, float] = {"weak": 5.0, "sceptical": 1.5}
 
 DEFAULT_INTERCEPT = PrevalencePrior(
-    prevalence_95=(0.05, 0.95), reason="any common outcome; 27,518 persons leave nothing of it"
+    prevalence_95=(0.05, 0.95), reason="any outcome that is neither very rare nor nearly certain"
 )
 DEFAULT_ADJUSTMENT = OddsRatioPrior(
     or_95=(0.1, 10.0),
