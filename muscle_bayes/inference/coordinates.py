@@ -75,8 +75,9 @@ class Coordinates:
         mode = conditional.gaussians(centre[None])[0][0]
         precision = prior_precision(problem, centre)
         block = at.information[:q, :q] + np.diag(precision[:q])
-        self.factor = np.linalg.cholesky(block)
-        self.regression = cho_solve((self.factor, True), at.information[:q, q:])
+        factor = np.linalg.cholesky(block)
+        self.whiten = solve_triangular(factor, np.eye(q), lower=True).T
+        self.regression = cho_solve((factor, True), at.information[:q, q:])
         self.mode_beta, self.mode_effects = mode[:q], mode[q:]
         # Profile over the coefficients: information and potential of the effects at 0.
         residual = at.gradient - np.concatenate([precision[:q], np.zeros(problem.n_effects)]) * (
@@ -121,7 +122,7 @@ class Coordinates:
             total = term.information + np.exp(-2 * log_sd[t])
             effects[rows] = term.rotate(term.potential / total + xi[rows] / np.sqrt(total))
         beta = self.mode_beta - self.regression @ (effects - self.mode_effects)
-        beta += solve_triangular(self.factor, zeta, lower=True, trans=1, check_finite=False)
+        beta += self.whiten @ zeta
         return np.concatenate([beta, effects]), log_sd
 
     def log_density_and_gradient(self, w: np.ndarray, work: np.ndarray | None = None) -> tuple[float, np.ndarray]:
@@ -141,8 +142,7 @@ class Coordinates:
             moved = 2 * (tau / total) * (term.potential / total + 0.5 * xi[rows] / root)  # d v / d log sd
             gradient_log_sd[t] += rotated @ moved + (tau / total).sum()
             value -= 0.5 * float(np.log(total).sum())
-        zeta = solve_triangular(self.factor, gradient[:q], lower=True, check_finite=False)
-        return value, np.concatenate([zeta, gradient_log_sd * self.scale, gradient_xi])
+        return value, np.concatenate([gradient[:q] @ self.whiten, gradient_log_sd * self.scale, gradient_xi])
 
 
 def standardise(likelihood: LogitLikelihood) -> Coordinates:

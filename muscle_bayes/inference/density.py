@@ -39,6 +39,10 @@ class LogitLikelihood:
         self.design = np.asfortranarray(np.hstack(columns) if len(columns) > 1 else problem.X)
         self.incidence = None if self.dense else _incidence(problem)
         self.score = self.transpose_product(problem.y)
+        self.levels = np.array([float(term.n_levels) for term in problem.groups])
+        one = np.zeros((1, problem.n_terms))  # at log SD 0, mean and effects 0, only constants are left of the priors
+        x = np.concatenate([problem.prior_mean, np.zeros(problem.n_effects)])
+        self.prior_constant = float(log_prior(problem, x[None], one)[0] + 0.5 * (problem.sd_scale**-2).sum())
 
     def transpose_product(self, rows: np.ndarray) -> np.ndarray:
         """Sum of every column of (X, Z) weighted by `rows` (n,): (q + n_effects,)."""
@@ -238,14 +242,20 @@ def log_density_and_gradient(
     gradient_log_sd : (T,)
         Gradient in log_sd.
     """
-    problem = likelihood.problem
+    problem, q = likelihood.problem, likelihood.problem.q
     value, gradient = likelihood.value_and_gradient(x, work)
-    gradient[: problem.q] -= (x[: problem.q] - problem.prior_mean) / problem.prior_sd**2
-    z = x[problem.q :] * np.exp(-log_sd[problem.effect_term])
-    gradient[problem.q :] -= z * np.exp(-log_sd[problem.effect_term])
-    gradient_log_sd = np.bincount(problem.effect_term, z**2 - 1, problem.n_terms)
-    gradient_log_sd = gradient_log_sd + 1 - np.exp(2 * log_sd) / problem.sd_scale**2
-    return value + float(log_prior(problem, x, log_sd)), gradient, gradient_log_sd
+    z = (x[:q] - problem.prior_mean) / problem.prior_sd
+    gradient[:q] -= z / problem.prior_sd
+    ratio2 = (np.exp(log_sd) / problem.sd_scale) ** 2
+    value += likelihood.prior_constant - 0.5 * float(z @ z) + float((log_sd - 0.5 * ratio2).sum())
+    gradient_log_sd = 1 - ratio2
+    if problem.n_terms:
+        inverse_sd = np.exp(-log_sd)[problem.effect_term]
+        z = x[q:] * inverse_sd
+        gradient[q:] -= z * inverse_sd
+        value -= 0.5 * float(z @ z) + float(likelihood.levels @ log_sd)
+        gradient_log_sd += np.bincount(problem.effect_term, z**2, problem.n_terms) - likelihood.levels
+    return value, gradient, gradient_log_sd
 
 
 def _dummies(index: np.ndarray, n_levels: int, slope: np.ndarray | None) -> np.ndarray:
