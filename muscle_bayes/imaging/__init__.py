@@ -6,6 +6,7 @@ from muscle_bayes.imaging.labels import MUSCLES, SCHEME, Structure, label_id
 from muscle_bayes.imaging.quantification import MEASUREMENT_COLUMNS, measure, quantify
 from muscle_bayes.imaging.regions import REGIONS
 from muscle_bayes.imaging.scan import Scan, read_scan
+from muscle_bayes.imaging.schemes import read_scheme
 
 __all__ = [
     "MEASUREMENT_COLUMNS",
@@ -20,4 +21,5 @@ __all__ = [
     "measure",
     "quantify",
     "read_scan",
+    "read_scheme",
 ]

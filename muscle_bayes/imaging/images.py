@@ -204,10 +204,15 @@ def require_same_grid(first: Volume, second: Volume) -> None:
 def _open(source: ImageSource, role: str) -> tuple[SpatialImage, str, str]:
     """Image, name and hash; the data are not read yet."""
     if isinstance(source, SpatialImage):
-        if source.get_filename():
-            name = str(source.get_filename())
-            return source, name, _file_sha256(Path(name)) if Path(name).is_file() else _array_sha256(source)
-        return source, role, _array_sha256(source)
+        name = str(source.get_filename() or role)
+        if nib.is_proxy(source.dataobj) and Path(name).is_file():
+            # Values are still in the file, so its checksum is looked at here as well.
+            with _unreadable(name):
+                content = Path(name).read_bytes()
+                _uncompressed(content)
+            return source, name, hashlib.sha256(content).hexdigest()
+        with _unreadable(name):
+            return source, name, _array_sha256(source)
     path = Path(source)
     if not path.is_file():
         problem = "is a folder, not an image file" if path.is_dir() else "no such file"
@@ -224,13 +229,18 @@ def _open(source: ImageSource, role: str) -> tuple[SpatialImage, str, str]:
     return image, str(path), hashlib.sha256(content).hexdigest()
 
 
-def _parsed(path: Path, content: bytes) -> object:
-    """Image of a file's content.
+def _uncompressed(content: bytes) -> bytes:
+    """Content of a file that may be gzip.
 
-    nibabel stops reading a gzip file after the last voxel and never sees its checksum, so damage would pass as signal; here
-    all of it is decompressed, which checks it.
+    nibabel stops reading after the last voxel and never sees the checksum behind it, so damage would pass as signal; here
+    all is decompressed, which checks it.
     """
-    raw = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+    return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+
+
+def _parsed(path: Path, content: bytes) -> object:
+    """Image of a file's content."""
+    raw = _uncompressed(content)
     sizes = {int.from_bytes(raw[:4], "little"), int.from_bytes(raw[:4], "big")}
     if path.name.endswith((".nii", ".nii.gz")):
         if 348 in sizes:
@@ -289,11 +299,6 @@ def _orientation_known(image: SpatialImage) -> bool:
     if not isinstance(image.header, nib.Nifti1Header):
         return True
     return bool(image.header["qform_code"] > 0 or image.header["sform_code"] > 0)
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _array_sha256(image: SpatialImage) -> str:

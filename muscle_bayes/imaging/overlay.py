@@ -38,6 +38,7 @@ def overlay_figure(
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -54,7 +55,8 @@ def overlay_figure(
     columns = _columns(len(chosen), width / height)
     rows = -(-len(chosen) // columns)
     panel = 10.0 / columns
-    figure = Figure(figsize=(10.0, rows * (panel * height / width + 0.25) + 0.9), layout="constrained")
+    layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0.0, hspace=0.0)
+    figure = Figure(figsize=(10.0, rows * (panel * height / width + 0.2) + 0.6), layout=layout)
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False)
     brightest = float(np.percentile(scan.background.data[muscle], 99.5))
@@ -138,8 +140,8 @@ def _window(mask: np.ndarray, spacing: tuple[float, float, float], margin_mm: fl
 
 
 def _columns(panels: int, aspect: float) -> int:
-    """Columns that make the figure about 4:3."""
-    best = min(range(1, panels + 1), key=lambda n: abs(np.log(n * aspect / -(-panels // n) / (4 / 3))))
+    """Columns that make the figure about 3:2."""
+    best = min(range(1, panels + 1), key=lambda n: abs(np.log(n * aspect / -(-panels // n) / (3 / 2))))
     return int(best)
 
 
@@ -149,7 +151,7 @@ def _outline(axis: object, mask: np.ndarray, step: tuple[float, float], colour: 
     nx, ny = mask.shape
     centres_x = (np.arange(nx) + 0.5) * step[0]
     centres_y = (np.arange(ny) + 0.5) * step[1]
-    axis.contour(centres_x, centres_y, mask.T, levels=[0.5], colors=[colour], linewidths=0.8)  # type: ignore[attr-defined]
+    axis.contour(centres_x, centres_y, mask.T, levels=[0.5], colors=[colour], linewidths=0.7)  # type: ignore[attr-defined]
 
 
 def _single(colour: str) -> object:

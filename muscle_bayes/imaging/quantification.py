@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from muscle_bayes.errors import InvalidValueError
+from muscle_bayes.errors import CompartmentNotFoundError, InvalidValueError
 from muscle_bayes.imaging.adipose import ADIPOSE_DEFINITIONS, Burden, Tally, burden, tally
 from muscle_bayes.imaging.fat_fraction import FLOOR_SHARE, T1Correction
 from muscle_bayes.imaging.images import ImageSource, Volume
@@ -69,7 +69,7 @@ def quantify(
     participant_id: str = "",
     session_id: str = "",
     region: str | None = None,
-    scheme: Scheme = SCHEME,
+    scheme: Scheme | str | Path = SCHEME,
     t1_correction: T1Correction | None = None,
     floor_share: float = FLOOR_SHARE,
     simulated: bool = False,
@@ -98,8 +98,8 @@ def quantify(
         Written to every row.
     region : {"field_of_view", "whole", "above_gluteals_150mm"}
         Keep the rows of one region; see `muscle_bayes.imaging.regions`.
-    scheme : mapping
-        id -> (muscle, side) for labels of another tool; several ids may name one muscle.
+    scheme : mapping or path
+        id -> (muscle, side) for labels of another tool, or a file of them (`read_scheme`); several ids may name one muscle.
     t1_correction : T1Correction
         Undo T1 weighting of the fat signal fraction.
     floor_share : float
@@ -156,7 +156,7 @@ def quantify(
     )
     table = measure(scan, bmi=bmi, participant_id=participant_id, session_id=session_id, simulated=simulated)
     if region is not None:
-        table = table[table["region"] == region].reset_index(drop=True)
+        table = _only_region(table, region, scan)
     if scan.fraction is None and adipose != "mixture":
         table.attrs["notes"].append(f"one contrast gives the definition mixture only; {adipose} is missing")
         adipose = "mixture"
@@ -257,6 +257,22 @@ def measure(
     }
     table.attrs.update(attrs)
     return table
+
+
+def _only_region(table: pd.DataFrame, region: str, scan: Scan) -> pd.DataFrame:
+    kept = table[table["region"] == region].reset_index(drop=True)
+    if kept.empty:
+        needs = {
+            ABOVE_GLUTEALS: "it needs labels of the gluteals and of the autochthonous muscles",
+            WHOLE: "the hull backend measures what the stack shows of a limb, never a whole muscle",
+        }
+        name = scan.inputs.get("labels", {"name": "hull"})["name"]
+        raise CompartmentNotFoundError(
+            where=name,
+            problem=f"nothing can be measured over the region {region}: {needs.get(region, 'no muscle is there')}",
+            remedy=f"Choose from {', '.join(table['region'].unique())}, or leave region= out",
+        )
+    return kept
 
 
 def _groups(owners: list[tuple[str, str]]) -> Iterator[tuple[str, str, np.ndarray]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,15 @@ from muscle_bayes.imaging.fat_fraction import (
 )
 from muscle_bayes.imaging.hull import HULL_SCHEME, hull_compartment
 from muscle_bayes.imaging.images import ImageSource, Volume, read_labels, read_volume, require_same_grid
-from muscle_bayes.imaging.labels import SCHEME, Structure
+from muscle_bayes.imaging.labels import MUSCLES, SCHEME, Structure
 from muscle_bayes.imaging.mixture import IntensityMixture, fit_mixture
 from muscle_bayes.imaging.morphology import erode_slices
+from muscle_bayes.imaging.schemes import read_scheme
 
 #: Subcutaneous fat next to skin and muscle is partial volume and no example of fat.
 _FAT_RIM_MM = 3.0
+
+_NAMES = (*MUSCLES, "other", "all", "subcutaneous_fat", "bone")
 
 type Scheme = Mapping[int, Structure | tuple[str, str]]
 
@@ -79,7 +83,7 @@ def read_scan(
     image: ImageSource | None = None,
     compartment: str = "labels",
     backend: str | None = None,
-    scheme: Scheme = SCHEME,
+    scheme: Scheme | str | Path = SCHEME,
     t1_correction: T1Correction | None = None,
     floor_share: float = FLOOR_SHARE,
     require_mixture: bool = False,
@@ -96,7 +100,7 @@ def read_scan(
     Returns
     -------
     Scan
-        Cropped to nothing: arrays keep the grid of the images, in RAS order.
+        Arrays keep the grid of the images, in RAS order.
 
     Raises
     ------
@@ -129,7 +133,7 @@ def read_scan(
         check_magnitude(volumes["image"].data, volumes["image"].name)
 
     if label_volume is not None:
-        found = _structures(label_volume, scheme)
+        found = _structures(label_volume, read_scheme(scheme) if isinstance(scheme, str | Path) else scheme)
         number = label_volume.data
         if compartment == "fascia":
             muscles = [key for key, structure in found.items() if structure.is_muscle]
@@ -217,17 +221,24 @@ def _structures(labels: Volume, scheme: Scheme) -> dict[int, Structure]:
             where=labels.name,
             problem=f"ids {', '.join(map(str, unknown))} are not in the label scheme "
             f"(known: {', '.join(map(str, sorted(scheme)))})",
-            remedy="Give scheme={id: (muscle, side)} for labels of another tool",
+            remedy="Give scheme= for labels of another tool: a mapping id -> (muscle, side), a table with the columns "
+            "id, muscle, side, or an ITK-SNAP label file",
         )
     found = {}
     for number in present:
         entry = scheme[number]
         if not isinstance(entry, Structure):
             name, side = entry
-            entry = Structure(name, side, is_muscle=name not in {"subcutaneous_fat", "bone", "background"})
+            entry = Structure(name, side, is_muscle=name not in {"subcutaneous_fat", "bone"})
         if entry.side not in {"left", "right", "both"}:
             raise LabelSchemeError(
                 where=f"scheme id {number}", problem=f"side {entry.side!r}", remedy="Sides are left, right or both"
+            )
+        if entry.name not in _NAMES:
+            raise LabelSchemeError(
+                where=f"scheme id {number}",
+                problem=f"{entry.name!r} is no structure here",
+                remedy=f"Choose from {', '.join(_NAMES)}; a muscle of no group is other",
             )
         found[number] = entry
     if not any(structure.is_muscle for structure in found.values()):

@@ -148,6 +148,8 @@ def test_corrupt_gzip(tmp_path):
     path.write_bytes(bytes(content))
     with pytest.raises(CorruptImageError, match=r"water\.nii\.gz: cannot be read as an image"):
         read_volume(path, "water")
+    with pytest.raises(CorruptImageError, match=r"water\.nii\.gz: cannot be read as an image"):
+        read_volume(nib.load(path), "water")
 
 
 @pytest.mark.parametrize("keep", [0, 10, 200, 1500])

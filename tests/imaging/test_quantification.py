@@ -237,6 +237,10 @@ def test_fascia_takes_in_fat_and_says_so():
 
 def test_one_region_on_request(trunk):
     assert set(trunk.quantify(region="whole").region) == {"whole"}
+    without = Trunk()
+    without.labels[(without.labels == 7) | (without.labels == 8)] = 0
+    with pytest.raises(CompartmentNotFoundError, match="needs labels of the gluteals"):
+        without.quantify(region="above_gluteals_150mm")
 
 
 def single_contrast(labels, seed=1, fat=900.0):
@@ -310,6 +314,8 @@ def test_labels_of_another_tool(trunk):
         other.quantify()
     with pytest.raises(LabelSchemeError, match="side 'lft'"):
         other.quantify(scheme=scheme | {47: ("autochthonous", "lft")})
+    with pytest.raises(LabelSchemeError, match="'erector' is no structure"):
+        other.quantify(scheme=scheme | {47: ("erector", "left")})
     with pytest.raises(CompartmentNotFoundError, match="none of the labels"):
         other.quantify(scheme=dict.fromkeys((40, 41, 42, 46, 47, 65), ("bone", "both")))
 

@@ -73,16 +73,10 @@ def test_calf_compartment_keeps_off_the_skin(calf_scan, shared_data):
         assert depth[calf_scan.labels[:, :, k] >= 3].min() > 3.0
 
 
-def thigh_scheme():
-    # labels.txt there: 31-66 muscles, odd left and even right; 101-104 bones.
-    muscles = {number: ("other", "left" if number % 2 else "right") for number in range(31, 67)}
-    return muscles | dict.fromkeys(range(101, 105), ("bone", "both"))
-
-
 def test_thigh_single_contrast_is_refused_with_the_measured_separation(shared_data):
     folder = shared_data / "thigh_labelled"
     with pytest.raises(MixtureNotSeparableError, match=r"image\.nii\.gz.*separation D = \d"):
-        quantify(image=folder / "image.nii.gz", labels=folder / "labels.nii.gz", scheme=thigh_scheme())
+        quantify(image=folder / "image.nii.gz", labels=folder / "labels.nii.gz", scheme=folder / "labels.txt")
 
 
 def test_thigh_labels_need_a_scheme(shared_data):
