@@ -65,6 +65,7 @@ def paint_paraspinal(s: TrunkSlice, scale: float) -> tuple[Array, Array]:
     ) * np.float32(0.94) + np.float32(0.6)
     septum = np.minimum(cleft + np.float32(0.2), split) * k
     septum = np.minimum(septum, (1 - union) * np.float32(17.0) * k + np.float32(0.9))
+    septum = np.where(union < 1, septum, np.float32(99.0))
     deep_medial = np.exp(-((U * np.float32(1 / 15)) ** 2) - (np.maximum(V + 14, -60) * np.float32(1 / 22)) ** 2)
     return septum, np.float32(0.25 + 0.55 * low) * np.float32(2.0) * deep_medial + np.float32(0.05)
 
@@ -91,7 +92,7 @@ def paint_pelvis(s: TrunkSlice) -> Array:
         medius = (out > -1) & (out < medius_thick) & (place > 0.02) & (place < 0.98)
         maximus = np.zeros_like(medius)
         if z < -9:
-            m = ellipse(ax, sy, 66.0 * f, -56.0 - 0.25 * (-z), 14.0 + 6.0 * grow, 5.0 + 2.4 * grow, -36.0)
+            m = ellipse(ax, sy, 80.0 * f, -48.0 + 0.35 * z, 14.0 + 6.5 * grow, 5.0 + 2.6 * grow, 40.0)
             maximus = (m < 1) & ((inner < thick) | (place <= 0))
             septum = np.minimum(septum, np.where(maximus, np.abs(out - medius_thick) + np.float32(0.4), 99.0))
         gluteal = (medius | maximus) & (depth > 0.5) & (codes != AUTOCHTHONOUS) & (codes != AUTOCHTHONOUS + 1)

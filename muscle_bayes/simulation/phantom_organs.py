@@ -48,9 +48,13 @@ def paint_organs(s: TrunkSlice, noise: tuple[Array, Array], shift: NDArray[np.fl
     codes[small & (tube < 0.85)] = an.BOWEL_WALL
     codes[small & (tube < 0.52)] = an.BOWEL_CONTENT
 
+    inward = an.profile(z, (-45.0, 15.0), (38.0, 4.0)) if z < 15 else 0.0  # medial to the iliac wing
     for side, top in ((1, 75.0), (-1, 112.0)):  # ascending and descending colon, with gas in front
         if z < top:
-            r = ellipse(x, y, side * (width - 40.0 * f), 12.0 + o[0], 20.0 * f, 18.0 * f) + np.float32(0.09) * folds
+            r = (
+                ellipse(x, y, side * (width - 40.0 * f - inward), 12.0 + o[0] + 0.8 * inward, 20.0 * f, 18.0 * f)
+                + np.float32(0.09) * folds
+            )
             put(r < 1, an.BOWEL_WALL)
             put(r < 0.82, an.BOWEL_CONTENT)
             put((r < 0.8) & (y > 16.0 + o[1]), an.GAS)
