@@ -261,9 +261,7 @@ def _stamp(path: Path, before: Mapping[str, Any]) -> dict[str, Any]:
 def _parse(text: str, notes: Iterable[str]) -> pd.DataFrame:
     """Return measurement rows from their text, so that a first and a resumed run see the same numbers."""
     keys = dict.fromkeys(("participant_id", "session_id", "weights_sha256"), "str")
-    table = pd.read_csv(
-        io.StringIO(text), sep="\t", dtype=keys, na_values=["n/a"], keep_default_na=False, float_precision="round_trip"
-    )
+    table = pd.read_csv(io.StringIO(text), sep="\t", dtype=keys, na_values=["n/a"], keep_default_na=False)
     table.attrs["notes"] = list(notes)
     return table
 

@@ -1,0 +1,150 @@
+"""The measurement stage: images of a cohort, among them a corrupt one, an absent one and one on another grid."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from muscle_bayes.errors import EmptyTableError
+from muscle_bayes.study import run
+from muscle_bayes.study.measuring import Person, find_images
+
+SHARES = np.linspace(0.05, 0.6, 60)
+STUDY = """\
+[study]
+name = "Images"
+
+[participants]
+file = "participants.csv"
+
+[images]
+root = "images"
+water = "sub-{participant_id}/*_water.nii.gz"
+fat = "sub-{participant_id}/*_fat.nii.gz"
+labels = "sub-{participant_id}/*_dseg.nii.gz"
+
+[exposure]
+adipose = "fraction"
+region = "field_of_view"
+
+[[fits]]
+model = "small.toml"
+method = "ml"
+"""
+
+
+def write_images(
+    folder: Path, share: float, rng: np.random.Generator, shape: tuple[int, int, int] = (16, 10, 6)
+) -> None:
+    """Two muscles with a known fat signal fraction, noise only in how bright a voxel is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    labels = np.zeros(shape, dtype=np.uint8)
+    labels[2:6, 2:8, 1:5], labels[9:13, 2:8, 1:5] = 3, 4
+    total = rng.uniform(1500, 2500, shape)
+    affine = np.diag([2.0, 2.0, 5.0, 1.0])
+    for name, data in (("water", total * (1 - share)), ("fat", total * share)):
+        nib.save(nib.Nifti1Image(data.astype(np.float32), affine), folder / f"x_{name}.nii.gz")
+    nib.save(nib.Nifti1Image(labels, affine), folder / "x_dseg.nii.gz")
+
+
+@pytest.fixture
+def study(small_study: Path, small_table: pd.DataFrame) -> Path:
+    """Sixty participants, of whom three cannot be measured."""
+    rng = np.random.default_rng(1)
+    people = small_table.head(60).drop(columns=[c for c in small_table if c.startswith(("intermat", "lean", "lmm"))])
+    people.to_csv(small_study / "participants.csv", index=False)
+    (small_study / "study.toml").write_text(STUDY)
+    # One exposure: sixty persons fill no table of two.
+    model = small_study / "small.toml"
+    text = model.read_text().replace("intermat_z * lmm_z", "intermat_z")
+    model.write_text("\n".join(line for line in text.splitlines() if not line.startswith("lmm_z")))
+    for name, share in zip(people["participant_id"], SHARES, strict=True):
+        write_images(small_study / "images" / f"sub-{name}", float(share), rng)
+    images = small_study / "images"
+    ids = people["participant_id"].tolist()
+    corrupt = images / f"sub-{ids[3]}" / "x_fat.nii.gz"
+    corrupt.write_bytes(corrupt.read_bytes()[:60])
+    (images / f"sub-{ids[7]}" / "x_water.nii.gz").unlink()
+    affine = np.diag([2.0, 2.0, 5.0, 1.0])
+    other_grid = nib.Nifti1Image(np.full((16, 10, 7), 3, dtype=np.uint8), affine)
+    nib.save(other_grid, images / f"sub-{ids[11]}" / "x_dseg.nii.gz")
+    return small_study
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_bad_participants_become_rows_and_a_second_run_measures_only_what_changed(study: Path) -> None:
+    made = run(study)
+    assert made.exit_code == 1
+    out = study / "results"
+    ids = pd.read_csv(study / "participants.csv")["participant_id"].tolist()
+    failures = pd.read_csv(out / "failures.tsv", sep="\t")
+    assert failures["participant_id"].tolist() == [ids[3], ids[7], ids[11]]
+    assert failures["error"].tolist() == ["CorruptImageError", "ImageError", "GridMismatchError"]
+    assert "meets no file" in failures.loc[1, "problem"]
+
+    flow = pd.read_csv(out / "flow.csv")
+    assert flow.loc[flow["step"] == "exclusion", ["reason", "n_removed", "n_left"]].to_numpy().tolist() == [
+        ["image could not be measured (failures.tsv)", 3, 57]
+    ]
+    measured = pd.read_parquet(out / "cohort.parquet").set_index("participant_id")
+    expected = pd.Series(100 * SHARES, index=ids).drop([ids[3], ids[7], ids[11]])
+    np.testing.assert_allclose(measured.loc[expected.index, "intermat_percent"], expected, rtol=1e-5)
+    volume = 2 * 4 * 6 * 4 * 2 * 2 * 5 / 1000  # cm3 of both muscles
+    lean = volume * (1 - expected / 100)
+    np.testing.assert_allclose(measured.loc[expected.index, "lean_cm3"], lean, rtol=1e-5)
+    np.testing.assert_allclose(
+        measured.loc[expected.index, "lmm_cm3_per_kg_m2"], lean / measured.loc[expected.index, "bmi_kg_m2"], rtol=1e-5
+    )
+    assert measured["simulated"].eq(1).all()
+
+    sidecar = f"derivatives/sub-{ids[0]}/ses-baseline/anat/sub-{ids[0]}_ses-baseline_measurements.json"
+    assert (out / sidecar).is_file()
+    times = {path: path.stat().st_mtime_ns for path in (out / "derivatives").rglob("*.tsv")}
+    assert len(times) == 57
+
+    again = run(study)
+    assert again.made == []
+    assert again.exit_code == 1
+    assert {path: path.stat().st_mtime_ns for path in (out / "derivatives").rglob("*.tsv")} == times
+
+    # One image is mended: that person is measured, nobody else, and what follows is made again.
+    write_images(study / "images" / f"sub-{ids[3]}", float(SHARES[3]), np.random.default_rng(2))
+    mended = run(study)
+    assert mended.made == ["measurements", "cohort", "fit small", "tables and figures small", "report"]
+    assert len(mended.failures) == 2
+    now = {path: path.stat().st_mtime_ns for path in (out / "derivatives").rglob("*.tsv")}
+    assert {path: now[path] for path in times} == times
+    assert len(now) == 58
+
+
+def test_nobody_measured_is_an_error_that_tells_the_first_reason(study: Path) -> None:
+    toml = study / "study.toml"
+    toml.write_text(toml.read_text().replace("*_water", "*_watr"))
+    with pytest.raises(
+        EmptyTableError, match=r"None of 60 participants could be measured; the first: water .* meets no file"
+    ):
+        run(study)
+
+
+def test_a_pattern_must_meet_one_file(tmp_path: Path) -> None:
+    for name in ("sub-1", "sub-10"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a_water.nii.gz").touch()
+    (tmp_path / "sub-10" / "b_water.nii.gz").touch()
+    patterns = {"water": "sub-{participant_id}/*_water.nii.gz"}
+    assert find_images(tmp_path, patterns, Person("1"))["water"].parent.name == "sub-1"
+    with pytest.raises(Exception, match=r"2 files \(a_water\.nii\.gz, b_water\.nii\.gz\)"):
+        find_images(tmp_path, patterns, Person("10"))
+    # An identifier is text, not a pattern, and no path.
+    for evil in ("*", "1/../10", "[1]"):
+        with pytest.raises(Exception, match=r"no file|slash"):
+            find_images(tmp_path, patterns, Person(evil))
+
+
+def test_bids_folders_keep_different_identifiers_apart() -> None:
+    assert Person("007", "1").folder == Path("sub-007/ses-1/anat")
+    assert Person("007").folder == Path("sub-007/anat")
+    assert Person("a-1").folder != Person("a1").folder
+    assert Person("Müller").entities.isascii()
