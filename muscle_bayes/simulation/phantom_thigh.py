@@ -113,7 +113,7 @@ class Thighs:
         a, b = self._axes(z)
         r = ellipse(u, v, 0, 0, a, b)
         rho = np.sqrt(u * u + v * v) + np.float32(1e-3)
-        depth = rho * (1 / np.maximum(r, np.float32(1e-3)) - 1)
+        depth = (rho * (1 / np.maximum(r, np.float32(1e-3)) - 1)).astype(np.float32, copy=False)
         # Thick at the inside and behind, thin in front and at the outside.
         fat = np.float32(self._fat) * (1 - np.float32(0.15) * u / rho - np.float32(0.15) * v / rho)
         codes = np.zeros(u.shape, dtype=np.uint8)

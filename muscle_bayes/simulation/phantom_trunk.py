@@ -156,7 +156,9 @@ class Trunk:
         V = y - np.float32(cy)
         r = an.squircle(ax * np.float32(1 / half_width), V * np.float32(1 / half_depth), 0.45)
         rho = np.sqrt(ax * ax + V * V) + np.float32(1e-3)
-        depth = rho * (1 / np.maximum(r, np.float32(1e-3)) - 1)  # mm below the deep fascia, along the ray
+        depth = (rho * (1 / np.maximum(r, np.float32(1e-3)) - 1)).astype(
+            np.float32, copy=False
+        )  # mm below the deep fascia, along the ray
         c2 = (ax / rho) ** 2
         fat_y = np.where(V > 0, np.float32(b.fat_front), np.float32(b.fat_back))
         hip = 1 + (b.hip * 1.15 - 1) * profile(z, (-45.0, 20.0), (1.0, 0.0))
