@@ -332,7 +332,11 @@ def _supported_ticks(fit: Any, system: PointsSystem) -> np.ndarray:
             pair = len(names) == 2 and all(name in fit.model.exposures for name in names)
             values = np.asarray(axis.values, dtype=float) if pair else np.zeros(len(axis.raw))
             held = np.full(len(values), float(next(iter(axis.held.values())))) if pair else values
-            supported = joint_support(fit, names[0], names[1], values, held)["any"] if pair else np.ones(len(values), dtype=bool)
+            supported = (
+                joint_support(fit, names[0], names[1], values, held)["any"]
+                if pair
+                else np.ones(len(values), dtype=bool)
+            )
             flags.append(supported)
     return np.concatenate(flags)
 

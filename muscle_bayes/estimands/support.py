@@ -121,6 +121,36 @@ def outside_support(fit: Any, person: pd.Series, exposures: list[str]) -> list[s
     ]
 
 
+def share_outside(fit: Any, persons: pd.DataFrame, exposure: str) -> np.ndarray:
+    """Say for each person whether an exposure lies outside the support of their own sex and age band.
+
+    Parameters
+    ----------
+    fit : Fit
+        With `support.by_group`.
+    persons : pandas.DataFrame, n rows
+        With `sex`, `age_years` and the exposure in Z; a fit without sex or age has one group of all.
+    exposure : str
+        Name in Z.
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape (n,)
+        A group too small to have percentiles counts as outside.
+    """
+    from muscle_bayes.inference.support import age_band
+
+    groups = fit.support.by_group
+    sexes, bands = set(groups["sex"].astype(str)), set(groups["age_band"].astype(str))
+    sex = persons["sex"].astype(str) if sexes != {"all"} else pd.Series("all", index=persons.index)
+    band = age_band(persons["age_years"]).astype(str) if bands != {"all"} else pd.Series("all", index=persons.index)
+    limits = groups.set_index([groups["sex"].astype(str), groups["age_band"].astype(str)])
+    own = limits.reindex(pd.MultiIndex.from_arrays([sex, band]))
+    value = persons[exposure].to_numpy(dtype=float)
+    inside = (value >= own[f"{exposure}_q01"].to_numpy()) & (value <= own[f"{exposure}_q99"].to_numpy())
+    return ~inside
+
+
 def _between(group: pd.Series, exposure: str, values: np.ndarray) -> np.ndarray:
     return (values >= group[f"{exposure}_q01"]) & (values <= group[f"{exposure}_q99"])
 

@@ -119,7 +119,7 @@ def _draw(ax: Any, lines: list[dict[str, Any]], result: pd.DataFrame, *, narrow:
             continue
         row, colour = line["row"], INK if line["row"]["role"] == "exposure" else GREY
         ax.plot([row["lower"], row["upper"]], [centre, centre], color=colour, lw=1.2, solid_capstyle="butt", zorder=3)
-        ax.plot(row["estimate"], centre, "s", color=colour, ms=3.6, mec="white", mew=0.4, zorder=4)
+        ax.plot(row["estimate"], centre, "s", color=colour, ms=2.8 if narrow else 3.6, mec="white", mew=0.4, zorder=4)
         labels.append(line["label"])
         numbers.append(line["numbers"])
         colours.append(colour)

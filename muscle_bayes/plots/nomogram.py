@@ -224,7 +224,7 @@ def _axis(
         )
     side = -1 if above else 1
     shown = _labels_that_fit(x, labels)
-    if shown.sum() == 1 < len(x):
+    if shown.sum() <= 2 < len(x) and np.ptp(x) < 8.0:
         # An axis too short for two labels: its ends as one, so that a reader sees that the predictor hardly matters here.
         text = f"{labels[0]} to {labels[-1]}"
         ax.text(x.mean(), y + side * 1.2, text, ha="center", va="bottom" if above else "top", fontsize=_FINE)
