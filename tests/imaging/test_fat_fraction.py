@@ -79,6 +79,14 @@ def test_in_body_median_is_the_bodys_with_and_without_air(air_level, masked):
     assert in_body_median(total) == pytest.approx(truth, rel=1e-3)
 
 
+def test_in_body_median_of_a_large_image_is_sampled_without_preference():
+    # 5 million voxels; every second column of 60 % of the rows is brighter. A step of 2 would see the bright columns only,
+    # and put the median at 500; 70 % of the voxels are 400.
+    total = np.full((100, 500, 100), 400.0, dtype=np.float32, order="F")
+    total[::2, 200:] = 500.0
+    assert in_body_median(total) == 400.0
+
+
 def test_in_body_median_of_nothing_is_zero():
     assert in_body_median(np.zeros((3, 3, 3))) == 0.0
 
