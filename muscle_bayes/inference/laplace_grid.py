@@ -8,7 +8,7 @@ over the box.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import logsumexp, ndtri
@@ -17,6 +17,8 @@ COVERED = (1e-4, 0.9999)  # prior quantiles of each SD that the box must contain
 EDGE_MASS = 1e-4  # most mass that may lie beyond the edges
 STARTING_WIDTH = {1: 0.1, 2: 0.25, 3: 0.5}  # of a cell in log SD, by number of group terms
 MOST_IN_A_CELL = {1: 0.01, 2: 0.004, 3: 0.002}
+NO_MASS = 1e-8  # cells that hold less are proposed from uniformly
+STEEPEST = 6.0  # largest change of log density over a cell
 DEFENSIVE = 0.04  # share of draws from each of the two defensive components
 
 
@@ -38,6 +40,8 @@ class LogSdProposal:
     ----------
     low, width : (C, T)
         Lower corner and width of every cell.
+    slope : (C, T)
+        Slopes of the log density inside every cell.
     log_mass : (C,)
         Log share of each cell, summing to 1.
     box : (2, T)
@@ -50,6 +54,7 @@ class LogSdProposal:
 
     low: np.ndarray
     width: np.ndarray
+    slope: np.ndarray
     log_mass: np.ndarray
     box: np.ndarray
     edge_mass: float
@@ -61,7 +66,11 @@ class LogSdProposal:
         ends = np.cumsum(np.exp(self.log_mass)) * (1 - 2 * DEFENSIVE)
         u = (rng.permutation(draws) + rng.uniform(size=draws)) / draws
         cell = np.minimum(np.searchsorted(ends, u), len(ends) - 1)
-        log_sd = self.low[cell] + self.width[cell] * rng.uniform(size=(draws, terms))
+        rise = self.slope[cell] * self.width[cell]
+        steep = np.where(np.abs(rise) < 1e-6, 1.0, rise)
+        share = rng.uniform(size=(draws, terms))
+        share = np.where(np.abs(rise) < 1e-6, share, np.log1p(share * np.expm1(steep)) / steep)
+        log_sd = self.low[cell] + self.width[cell] * share
         prior = (u >= ends[-1]) & (u < ends[-1] + DEFENSIVE)
         log_sd[prior] = np.log(self.sd_scale * np.abs(rng.standard_normal((int(prior.sum()), terms))))
         uniform = u >= ends[-1] + DEFENSIVE
@@ -79,22 +88,30 @@ class LogSdProposal:
 
     def _log_cells(self, log_sd: np.ndarray) -> np.ndarray:
         density = np.full(len(log_sd), -np.inf)
-        height = self.log_mass - np.log(self.width).sum(axis=1)
+        height = self.log_mass - log_volume(self.width, self.slope)
         block = max(1, int(4e6 / len(height)))
         for start in range(0, len(log_sd), block):
-            point = log_sd[start : start + block, None]
-            inside = ((point >= self.low) & (point < self.low + self.width)).all(axis=2)
+            point = log_sd[start : start + block]
+            inside = ((point[:, None] >= self.low) & (point[:, None] < self.low + self.width)).all(axis=2)
             found = inside.any(axis=1)
-            density[start : start + block][found] = height[inside.argmax(axis=1)[found]]
+            cell = inside.argmax(axis=1)[found]
+            along = (self.slope[cell] * (point[found] - self.low[cell] - self.width[cell] / 2)).sum(axis=1)
+            density[start : start + block][found] = height[cell] + along
         return density
 
     def tempered(self, widening: float) -> "LogSdProposal":
         """Return the proposal with the masses' density flattened, as a `widening` times wider normal would be."""
-        volume = np.log(self.width).sum(axis=1)
-        log_mass = (self.log_mass - volume) / widening**2 + volume
-        return LogSdProposal(
-            self.low, self.width, log_mass - logsumexp(log_mass), self.box, self.edge_mass, self.sd_scale
-        )
+        log_mass = (self.log_mass - log_volume(self.width, self.slope)) / widening**2
+        slope = self.slope / widening**2
+        log_mass += log_volume(self.width, slope)
+        return replace(self, slope=slope, log_mass=log_mass - logsumexp(log_mass))
+
+
+def log_volume(width: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    """Log integral of exp(slope * distance from the centre) over cells (C, T): (C,)."""
+    half = np.abs(slope * width / 2)
+    bulge = half + np.log1p(-np.exp(-2 * np.maximum(half, 1e-6))) - np.log(2 * np.maximum(half, 1e-6))
+    return (np.log(width) + np.where(half < 1e-6, 0.0, bulge)).sum(axis=1)
 
 
 def build_proposal(
@@ -124,7 +141,7 @@ def build_proposal(
     terms = len(sd_scale)
     if not terms:
         empty = np.empty((1, 0))
-        return LogSdProposal(empty, empty, np.zeros(1), np.empty((2, 0)), 0.0, sd_scale)
+        return LogSdProposal(empty, empty, empty, np.zeros(1), np.empty((2, 0)), 0.0, sd_scale)
     box = prior_box(sd_scale) if limits is None else limits
     for _ in range(12):
         extend(box)
@@ -144,7 +161,9 @@ def build_proposal(
         child_mass = log_marginal(child_low + child_width / 2) + np.log(child_width).sum(axis=1)
         low, width = np.vstack([low[~heavy], child_low]), np.vstack([width[~heavy], child_width])
         log_mass = np.concatenate([log_mass[~heavy], child_mass])
-    return LogSdProposal(low, width, log_mass - logsumexp(log_mass), box, float(beyond.sum()), sd_scale)
+    slope = _slopes(log_marginal, low, width, log_mass)
+    log_mass += log_volume(width, slope) - np.log(width).sum(axis=1)
+    return LogSdProposal(low, width, slope, log_mass - logsumexp(log_mass), box, float(beyond.sum()), sd_scale)
 
 
 def _cells(box: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
@@ -153,6 +172,20 @@ def _cells(box: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
     mesh = np.meshgrid(*[np.arange(c) for c in counts], indexing="ij")
     low = box[0] + widths * np.stack([axis.ravel() for axis in mesh], axis=1)
     return low, np.broadcast_to(widths, low.shape).copy()
+
+
+def _slopes(
+    log_marginal: Callable[[np.ndarray], np.ndarray], low: np.ndarray, width: np.ndarray, log_mass: np.ndarray
+) -> np.ndarray:
+    """Slopes (C, T) of the log marginal inside the cells that hold any mass to speak of."""
+    slope = np.zeros_like(low)
+    rows = log_mass - logsumexp(log_mass) > np.log(NO_MASS)
+    centre = low[rows] + width[rows] / 2
+    for t in range(low.shape[1]):
+        step = np.zeros_like(centre)
+        step[:, t] = width[rows, t] / 4
+        slope[rows, t] = (log_marginal(centre + step) - log_marginal(centre - step)) / (width[rows, t] / 2)
+    return np.clip(slope, -STEEPEST / width, STEEPEST / width)
 
 
 def _split(low: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
