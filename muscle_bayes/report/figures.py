@@ -135,6 +135,8 @@ def draw_narrow(name: str, tables: Mapping[str, pd.DataFrame], key: str, alt: st
     markupsafe.Markup or None
         None where the frames for it are not there or cannot be drawn that small.
     """
+    import matplotlib as mpl
+
     from muscle_bayes import plots
 
     draw: dict[str, tuple[tuple[str, ...], Any]] = {
@@ -151,7 +153,9 @@ def draw_narrow(name: str, tables: Mapping[str, pd.DataFrame], key: str, alt: st
         # A frame read back from CSV has lost the attributes that a plot draws from; the wide drawing is shown instead.
         return None
     content = BytesIO()
-    figure.savefig(content, format="svg", metadata={"Date": None}, dpi=150)
+    # Ids that depend on the drawing alone: the same results give the same page, byte for byte.
+    with mpl.rc_context({"svg.hashsalt": key}):
+        figure.savefig(content, format="svg", metadata={"Date": None}, dpi=150)
     if content.tell() <= LARGEST_SVG:
         return inline_svg(content.getvalue().decode("utf-8"), key, alt)
     content = BytesIO()

@@ -17,7 +17,9 @@ _NOT_EFFECTS = (
 )
 
 
-def fit_section(item: FitResults, key: str, number: Numbering, others: Sequence[FitResults] = ()) -> Section:
+def fit_section(
+    item: FitResults, key: str, short: str, number: Numbering, others: Sequence[FitResults] = ()
+) -> Section:
     """Return the results of one fit.
 
     Parameters
@@ -26,6 +28,8 @@ def fit_section(item: FitResults, key: str, number: Numbering, others: Sequence[
         The fit with its tables and figures.
     key : str
         Id of the section.
+    short : str
+        What the table of contents calls it.
     number : Numbering
         Of tables and figures.
     others : sequence of FitResults
@@ -37,7 +41,7 @@ def fit_section(item: FitResults, key: str, number: Numbering, others: Sequence[
         Without any estimate where the fit failed its gate.
     """
     fit = item.fit
-    section = Section(key, f"Results: {item.model.title or item.name}", short=f"Results: {item.name}")
+    section = Section(key, f"Results: {item.model.title or item.name}", short=short)
     if item.model.question:
         section.blocks.append(Paragraph(item.model.question, style="question"))
     if not fit.diagnostics.passed:
@@ -154,9 +158,9 @@ def _diagnostics(item: FitResults, key: str, number: Numbering) -> Section:
     fit = item.fit
     section = Section(f"{key}-diagnostics", "Diagnostics")
     if fit.diagnostics.passed:
-        section.blocks.append(
-            Paragraph("The fit passed its gate: nothing below stands against using it.", style="passed")
-        )
+        warned = any(finding.kind == "warning" for finding in fit.diagnostics.findings)
+        advice = "; read the warnings below before its numbers." if warned else "."
+        section.blocks.append(Paragraph(f"The fit passed its gate{advice}", style="passed"))
     table = tables.diagnostics_table(fit, "What was checked.")
     if table is not None:
         section.blocks.append(number.table(table))

@@ -5,7 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from muscle_bayes.report import sections
 from muscle_bayes.report.fit_section import fit_section
@@ -62,6 +62,7 @@ def render(results: StudyResults) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["code_spans"] = code_spans
     package = files("muscle_bayes.report")
     template = environment.from_string(package.joinpath(TEMPLATE).read_text(encoding="utf-8"))
     return template.render(
@@ -71,6 +72,16 @@ def render(results: StudyResults) -> str:
         no_claim=sections.NO_CLAIM,
         sections=page_sections(results),
         style=Markup(package.joinpath(STYLE).read_text(encoding="utf-8")),
+    )
+
+
+def code_spans(text: str) -> Markup:
+    """Return a text, escaped, with what stands between backticks set as code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if i % 2 else escape(part) for i, part in enumerate(parts)
     )
 
 
@@ -98,7 +109,10 @@ def page_sections(results: StudyResults) -> list[Section]:
         sections.participants(results, number),
         sections.methods_section(results, number),
     ]
-    made += [fit_section(item, f"fit-{i}", number, results.fits) for i, item in enumerate(results.fits, 1)]
+    several = len(results.fits) > 1
+    for i, item in enumerate(results.fits, 1):
+        short = f"Results: {item.name}" if several else "Results"
+        made.append(fit_section(item, f"fit-{i}", short, number, results.fits))
     if results.phantoms is not None:
         made.append(phantom_section(results.phantoms, number))
     if len(results.failures):

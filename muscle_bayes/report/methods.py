@@ -13,12 +13,6 @@ from muscle_bayes.report.text import in_sentence, level_text, share_text
 if TYPE_CHECKING:
     from muscle_bayes.inference import Fit
 
-_FAMILIES = {
-    "nuts": "Bayesian logistic regression",
-    "laplace": "Bayesian logistic regression",
-    "ml": "logistic regression by maximum likelihood",
-}
-
 
 def term_words(fit: "Fit", term: str) -> str:
     """Return a term of the formula in words: ``intermat_z:lmm_z`` as ``InterMAT × LMM``."""
@@ -37,9 +31,10 @@ def model_paragraph(fit: "Fit") -> str:
     recipe = fit.recipe
     exposures = _listed([term_words(fit, c.term) for c in recipe.columns if c.role == "exposure"])
     adjusted = adjustment_words(fit)
+    family = "logistic regression by maximum likelihood" if fit.method == "ml" else "Bayesian logistic regression"
     text = (
         f"The outcome was {in_sentence(fit.model.outcome_label)} ({_event(fit)}), which "
-        f"{share_text(fit.events, fit.n)} had. Its log odds were modelled by {_FAMILIES[fit.method]} on {exposures}"
+        f"{share_text(fit.events, fit.n)} had. Its log odds were modelled by {family} on {exposures}"
     )
     text += f", adjusted for {adjusted}" if adjusted else ""
     if recipe.site:
@@ -167,10 +162,12 @@ def engine_paragraph(fit: "Fit") -> str:
         parts.append(f"smallest effective sample size {measures['smallest bulk ESS']:,.0f}")
     if "divergences" in measures:
         parts.append(f"{measures['divergences']} divergent transitions")
+    model = " on the PyMC model" if fit.method == "pymc" else ""
     chains = fit.posterior["posterior"].sizes["chain"] if fit.posterior is not None else 4
+    verdict = "The chains passed every check." if passed else "THE CHAINS DID NOT PASS EVERY CHECK."
     return (
-        f"The posterior was sampled with the No-U-Turn sampler (NUTS): {chains} chains of {draws // chains:,} draws after "
-        f"tuning; {', '.join(parts)}. {'The chains passed every check.' if passed else 'THE CHAINS DID NOT PASS EVERY CHECK.'}"
+        f"The posterior was sampled with the No-U-Turn sampler (NUTS, nutpie{model}): {chains} chains of "
+        f"{draws // chains:,} draws after tuning; {', '.join(parts)}. {verdict}"
     )
 
 

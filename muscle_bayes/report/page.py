@@ -58,6 +58,7 @@ class Card:
     """One exposure's odds ratio, large."""
 
     label: str
+    meaning: str
     estimate: str
     interval: str
     contrast: str

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 if TYPE_CHECKING:
+    from muscle_bayes.cohort import Exposure
     from muscle_bayes.inference import Fit
     from muscle_bayes.specification import Model
 
@@ -89,6 +90,8 @@ class StudyResults:
         What a reader should know about the cohort.
     phantoms : Phantoms or None
         For the demonstration.
+    exposure : Exposure or None
+        Which measurements the exposure columns are, with the backend that was found; for the methods.
     """
 
     name: str
@@ -102,3 +105,4 @@ class StudyResults:
     failures: pd.DataFrame
     notes: tuple[str, ...] = ()
     phantoms: Phantoms | None = None
+    exposure: "Exposure | None" = None

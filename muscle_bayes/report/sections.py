@@ -1,5 +1,6 @@
 """The sections of the page before and after the results of each fit."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 NO_CLAIM = "The results are associations. They show no cause and no effect of a treatment, and this page is not a medical device."
 
-_METHOD_REFERENCES = {
+_METHOD_REFERENCES: dict[str, tuple[str, ...]] = {
     "laplace": (
         "Rue H, Martino S, Chopin N. Approximate Bayesian inference for latent Gaussian models by using integrated nested "
         "Laplace approximations. J R Stat Soc B 2009;71:319-392. doi:10.1111/j.1467-9868.2008.00700.x",
@@ -40,6 +41,7 @@ _METHOD_REFERENCES = {
     ),
     "ml": (),
 }
+_METHOD_REFERENCES["pymc"] = _METHOD_REFERENCES["nuts"]
 
 
 def gate_box(fit: "Fit") -> Box:
@@ -77,7 +79,9 @@ def key_result(results: StudyResults) -> Section:
             continue
         exposures = frame[frame["role"] == "exposure"]
         if position == 0:
-            section.blocks.append(Cards(tuple(_card(row, fit) for row in exposures.to_dict("records"))))
+            meanings = exposure_meanings(results)
+            cards = tuple(_card(row, fit, meanings) for row in exposures.to_dict("records"))
+            section.blocks.append(Cards(cards))
         section.blocks.append(Bullets(tuple(result_sentences(item))))
     adjusted = methods.adjustment_words(results.fits[0].fit)
     held = f"Odds ratios are adjusted for {adjusted}, and for the other exposure. " if adjusted else ""
@@ -100,11 +104,12 @@ def result_sentences(item: FitResults) -> list[str]:
     return said
 
 
-def _card(row: text.Row, fit: "Fit") -> Card:
+def _card(row: text.Row, fit: "Fit", meanings: Mapping[str, str]) -> Card:
     centre, limits = text.split_estimate(row)
     chance = text.chance_text(row["prob_gt_null"], effective_draws(fit))
     return Card(
         label=str(row["label"]),
+        meaning=meanings.get(str(row["label"]), ""),
         estimate=centre,
         interval=f"{text.level_text(row['interval'])} {text.interval_name(fit.method)} {limits}",
         contrast=text.contrast_words(row),
@@ -174,19 +179,43 @@ def methods_section(results: StudyResults, number: Numbering) -> Section:
     return section
 
 
-def _exposure_definitions(results: StudyResults) -> list[str]:
-    """Say what each exposure is, in the words of the data dictionary."""
+def exposure_meanings(results: StudyResults) -> dict[str, str]:
+    """Return what each exposure is by its label, in the words of the data dictionary."""
     described = dict(zip(results.dictionary["column"], results.dictionary["description"], strict=True))
     sources = [
         item.fit.recipe.constants[name].source if name in item.fit.recipe.constants else name
         for item in results.fits
         for name in item.model.exposures
     ]
+    # "Lean volume / BMI, LMM (voxels with ...)": the label itself and the definition in brackets are said elsewhere.
+    return {
+        tables.label_of(name): described[name].split(" (")[0].removesuffix(f", {tables.label_of(name)}")
+        for name in dict.fromkeys(sources)
+        if name in described
+    }
+
+
+def _exposure_definitions(results: StudyResults) -> list[str]:
+    """Say what each exposure column holds, and from which measurements it is."""
+    described = results.dictionary.set_index("column")["description"]
+    sources = {
+        fit.recipe.constants[name].source: None
+        for fit in (item.fit for item in results.fits)
+        for name in fit.model.exposures
+        if name in fit.recipe.constants
+    }
     said = []
-    for name in dict.fromkeys(sources):
+    for name in sources:
+        unit = tables.unit_of(name)
         if name in described:
-            unit = tables.unit_of(name)
-            said.append(f"{tables.label_of(name)}{f' in {unit}' if unit else ''}: {described[name]}.")
+            said.append(f"{tables.label_of(name)}{f' ({unit})' if unit else ''}: {described[name]}.")
+    found = results.exposure
+    if found is not None and found.backend:
+        region = f", region {found.region.replace('_', ' ')}" if found.region else ""
+        said.append(
+            f"Measured on {found.muscle} muscle, left and right together{region}, compartment by {found.compartment}, backend "
+            f"{found.backend}; adipose tissue by {found.adipose}."
+        )
     return said
 
 

@@ -10,7 +10,7 @@ from muscle_bayes.cohort.dictionary import VARIABLES
 from muscle_bayes.estimands.labels import label_of, unit_of
 from muscle_bayes.estimands.rounding import estimate_text, number_text
 from muscle_bayes.inference.psis import khat_threshold
-from muscle_bayes.report.methods import missing_words, term_words
+from muscle_bayes.report.methods import missing_words
 from muscle_bayes.report.quantities import sentence_case
 from muscle_bayes.report.text import chance_text, level_text
 
@@ -39,6 +39,8 @@ class Table:
         Columns set as code.
     short : frozenset of int
         Columns whose text is not broken into lines.
+    prose, phrase : frozenset of int
+        Columns of sentences and of a few words, which need room.
     note : str
         Under the table.
     """
@@ -49,12 +51,20 @@ class Table:
     numeric: frozenset[int] = frozenset()
     code: frozenset[int] = frozenset()
     short: frozenset[int] = frozenset()
+    prose: frozenset[int] = frozenset()
+    phrase: frozenset[int] = frozenset()
     note: str = ""
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Class of every column: `number`, `code`, `short` or nothing."""
-        named = (("number", self.numeric), ("code", self.code), ("short", self.short))
+        """Class of every column: `number`, `code`, `short`, `prose`, `phrase` or nothing."""
+        named = (
+            ("number", self.numeric),
+            ("code", self.code),
+            ("short", self.short),
+            ("prose", self.prose),
+            ("phrase", self.phrase),
+        )
         return tuple(" ".join(name for name, at in named if i in at) for i in range(len(self.headings)))
 
 
@@ -84,20 +94,19 @@ def odds_ratio_table(
     Returns
     -------
     Table
-        Term, contrast, odds ratio, interval, P(OR > 1); the last is left out where there is none.
+        Term, contrast, odds ratio with interval, P(OR > 1); the last is left out where there is none.
     """
     level = level_text(frame["interval"].iloc[0])
     with_chance = not frame["prob_gt_null"].isna().all()
-    headings = ["Term", "Contrast", quantity, f"{level} interval"]
+    headings = ["Term", "Contrast", f"{quantity} ({level} interval)"]
     if with_chance:
         headings.append("P(OR > 1)" if quantity == "Odds ratio" else f"P({quantity.lower()} > 1)")
     rows = []
     for row in frame.to_dict("records"):
-        centre, _, limits = estimate_text(row).partition(" (")
-        cells = [sentence_case(str(row["label"])), contrast_cell(row), centre, limits.removesuffix(")")]
+        cells = [sentence_case(str(row["label"])), contrast_cell(row), estimate_text(row)]
         rows.append((*cells, *([chance_text(row["prob_gt_null"], effective_draws)] if with_chance else [])))
     note = "Maximum-likelihood estimates with Wald intervals." if method == "ml" else ""
-    return Table(caption, tuple(headings), tuple(rows), frozenset({2, 3, 4}), note=note)
+    return Table(caption, tuple(headings), tuple(rows), frozenset({2, 3}), phrase=frozenset({1}), note=note)
 
 
 def contrast_cell(row: Any) -> str:
@@ -137,7 +146,7 @@ def cohort_table(summary: pd.DataFrame, caption: str) -> Table:
         for row in summary.to_dict("records")
         if row["column"] not in _NOT_DESCRIBED
     ]
-    return Table(caption, ("Variable", "Unit", "Summary", "Missing"), tuple(rows), frozenset({3}))
+    return Table(caption, ("Variable", "Unit", "Summary", "Missing"), tuple(rows), frozenset({3}), prose=frozenset({2}))
 
 
 def by_outcome_table(frame: pd.DataFrame, caption: str, event: str) -> Table:
@@ -186,7 +195,9 @@ def priors_table(frame: pd.DataFrame, caption: str) -> Table:
     rows = tuple(
         tuple(str(row[c]) for c in ("term", "stated", "distribution", "reason")) for row in frame.to_dict("records")
     )
-    return Table(caption, ("Term", "95 % within", "Log odds", "Reason"), rows, short=frozenset({2}))
+    return Table(
+        caption, ("Term", "95 % within", "Log odds", "Reason"), rows, short=frozenset({2}), prose=frozenset({3})
+    )
 
 
 def diagnostics_table(fit: "Fit", caption: str) -> Table | None:
@@ -205,7 +216,11 @@ def diagnostics_table(fit: "Fit", caption: str) -> Table | None:
             "",
             "Log probability of the data under the model, to compare models of the same data",
         ),
-        "its MCSE": ("Its Monte Carlo error", "", "Standard error of the log evidence"),
+        "MCSE of the log evidence": (
+            "Its Monte Carlo error",
+            "",
+            "Standard error of the log evidence from finitely many draws",
+        ),
         "divergences": ("Divergent transitions", "0", "Places where the sampler could not follow the posterior"),
         "largest R-hat": ("Largest R-hat", "below 1.01", "Agreement of the chains; 1 is perfect"),
         "smallest bulk ESS": (
@@ -214,6 +229,12 @@ def diagnostics_table(fit: "Fit", caption: str) -> Table | None:
             "Effective draws for the middle of the least certain parameter",
         ),
         "smallest tail ESS": ("Smallest tail ESS", "400 or more", "Effective draws for its interval's ends"),
+        "log likelihood": ("Log likelihood", "", "Of the maximum, site effects integrated out"),
+        "p-value of site SD = 0": (
+            "P-value of site SD = 0",
+            "",
+            "How surprising such differences would be if sites were alike",
+        ),
         "smallest BFMI": ("Smallest BFMI", "0.3 or more", "Whether the sampler explored all energies"),
     }
     rows = []
@@ -222,7 +243,9 @@ def diagnostics_table(fit: "Fit", caption: str) -> Table | None:
         rows.append((label, _measure(name, value), limit, meaning))
     if not rows:
         return None
-    return Table(caption, ("Measure", "Value", "Asked for", "What it says"), tuple(rows), frozenset({1}))
+    return Table(
+        caption, ("Measure", "Value", "Asked for", "What it says"), tuple(rows), frozenset({1}), prose=frozenset({3})
+    )
 
 
 def parameters_table(fit: "Fit", caption: str) -> Table:
@@ -230,6 +253,8 @@ def parameters_table(fit: "Fit", caption: str) -> Table:
     frame = fit.diagnostics.parameters
     known = {
         "mean": "Mean",
+        "estimate": "Estimate",
+        "se": "SE",
         "sd": "SD",
         "2.5 %": "2.5 %",
         "97.5 %": "97.5 %",
@@ -268,14 +293,12 @@ def likelihood_comparison(bayes: "Fit", ml: "Fit", caption: str) -> Table:
 
 def site_effects_table(frame: pd.DataFrame, caption: str) -> Table:
     """Return each site's odds against the typical site."""
-    rows = []
-    for row in frame.to_dict("records"):
-        centre, _, limits = estimate_text(row).partition(" (")
-        rows.append((str(row["label"]), _whole(row["n"]), centre, limits.removesuffix(")")))
-    headings = ("Site", "Participants", "Odds ratio", f"{level_text(frame['interval'].iloc[0])} interval")
-    return Table(
-        caption, headings, tuple(rows), frozenset({1, 2, 3}), note="Against a site of effect 0, other terms alike."
-    )
+    level = level_text(frame["interval"].iloc[0])
+    # A maximum-likelihood fit has modes of the site effects, and no intervals of them.
+    heading = "Odds ratio" if frame["lower"].isna().all() else f"Odds ratio ({level} interval)"
+    rows = [(str(row["label"]), _whole(row["n"]), estimate_text(row)) for row in frame.to_dict("records")]
+    note = "Against a site of effect 0, other terms alike."
+    return Table(caption, ("Site", "Participants", heading), tuple(rows), frozenset({1, 2}), note=note)
 
 
 def plain_table(
@@ -302,13 +325,9 @@ def plain_table(
     numeric = frozenset(i for i, name in enumerate(frame.columns) if pd.api.types.is_numeric_dtype(frame[name]))
     rows = tuple(tuple(_cell(value) for value in row) for row in frame.itertuples(index=False))
     names = headings or [sentence_case(str(name).replace("_", " ")) for name in frame.columns]
+    said = frozenset(i for i, name in enumerate(frame.columns) if name in {"description", "problem", "remedy"})
     set_as_code = frozenset(i for i, name in enumerate(frame.columns) if name in code)
-    return Table(caption, tuple(names), rows, numeric, set_as_code)
-
-
-def parameter_words(fit: "Fit", label: str) -> str:
-    """Return the words for a parameter's label."""
-    return term_words(fit, label.split("[")[0])
+    return Table(caption, tuple(names), rows, numeric, set_as_code, prose=said)
 
 
 def _unit(column: str, given: str) -> str:
@@ -346,7 +365,7 @@ def _measure(name: str, value: Any) -> str:
         return str(value)
     if name in {"ESS of the weights", "smallest bulk ESS", "smallest tail ESS"}:
         return f"{value:,.0f}"
-    if name == "its MCSE":
+    if name == "MCSE of the log evidence":
         return f"{value:.2g}"
     if name == "largest R-hat":
         return f"{value:.3f}"

@@ -28,7 +28,8 @@ def in_sentence(label: str) -> str:
     str
         ``chronic back pain``; abbreviations keep their capitals.
     """
-    return label[:1].lower() + label[1:] if label[1:2].islower() else label
+    first = label.split(" ")[0]
+    return label[:1].lower() + label[1:] if first[1:].islower() else label
 
 
 def level_text(interval: float) -> str:
