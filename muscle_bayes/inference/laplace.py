@@ -149,7 +149,7 @@ def _integrated(
     certificate = certify(sample, wide, proposal, least_ess, (accuracy,))
     posterior = _assemble(problem, sample, certificate, draws, rng)
     log_sd = sample.log_sd[posterior.raw_index]
-    effects = conditional.rows.draw_effects(posterior.beta, log_sd[:, 0], conditional.starts(log_sd), rng)
+    effects = conditional.rows.draw_effects(posterior.beta, log_sd[:, 0], conditional.starts(log_sd), rng, threads)
     return replace(posterior, effects=[effects])
 
 

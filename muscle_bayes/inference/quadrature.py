@@ -81,7 +81,7 @@ class GroupedRows:
         return np.concatenate(self._over_blocks(block, len(beta), threads))
 
     def draw_effects(
-        self, beta: np.ndarray, log_sd: np.ndarray, start: np.ndarray, rng: np.random.Generator
+        self, beta: np.ndarray, log_sd: np.ndarray, start: np.ndarray, rng: np.random.Generator, threads: int = 1
     ) -> np.ndarray:
         """Draw every group effect from its conditional distribution given coefficients and SD.
 
@@ -96,6 +96,8 @@ class GroupedRows:
             As in `log_likelihood`.
         rng : numpy.random.Generator
             Source of randomness.
+        threads : int
+            Threads over blocks of draws; the draws do not depend on their number.
 
         Returns
         -------
@@ -103,26 +105,30 @@ class GroupedRows:
             Effects; those of levels without rows follow their prior.
         """
         effects = rng.standard_normal((len(beta), self.n_levels))
+        parts = self._parts(len(beta))
+        streams = dict(zip((part.start for part in parts), rng.spawn(len(parts)), strict=True))
 
         def block(rows: slice) -> np.ndarray:
+            stream = streams[rows.start]
             predictor, sd = self._predictor(beta[rows]), np.exp(log_sd[rows])
-            envelope = Envelope(
-                lambda u: self._log_conditional(predictor, sd, u),
-                *self._mode(predictor, sd, start[rows].T, DRAWING_STEPS),
-            )
-            current, weight = envelope.draw(rng)
+            mode, spread = self._mode(predictor, sd, start[rows].T, DRAWING_STEPS)
+            envelope = Envelope(lambda u: self._log_conditional(predictor, sd, u), mode, spread)
+            current, weight = envelope.draw(stream)
             for _ in range(UPDATES):
-                proposed, other = envelope.draw(rng)
-                accept = np.log(rng.uniform(size=current.shape)) < other - weight
+                proposed, other = envelope.draw(stream)
+                accept = np.log(stream.uniform(size=current.shape)) < other - weight
                 current, weight = np.where(accept, proposed, current), np.where(accept, other, weight)
             return current.T
 
-        effects[:, self.present] = np.concatenate(self._over_blocks(block, len(beta), 1))
+        effects[:, self.present] = np.concatenate(self._over_blocks(block, len(beta), threads))
         return effects * np.exp(log_sd)[:, None]
 
-    def _over_blocks(self, block: Callable[[slice], np.ndarray], draws: int, threads: int) -> list[np.ndarray]:
+    def _parts(self, draws: int) -> list[slice]:
         size = max(1, int(BLOCK_ELEMENTS / len(self.y)))
-        rows = [slice(s, min(s + size, draws)) for s in range(0, draws, size)]
+        return [slice(s, min(s + size, draws)) for s in range(0, draws, size)]
+
+    def _over_blocks(self, block: Callable[[slice], np.ndarray], draws: int, threads: int) -> list[np.ndarray]:
+        rows = self._parts(draws)
         with threadpool_limits(1, user_api="blas"):
             if threads > 1:
                 with ThreadPoolExecutor(threads) as pool:
