@@ -8,7 +8,6 @@ from muscle_bayes.cohort.dictionary import ADIPOSE_DEFINITIONS
 from muscle_bayes.cohort.names import nearest
 from muscle_bayes.cohort.tables import first_few
 from muscle_bayes.errors import DuplicateKeyError, InvalidValueError
-from muscle_bayes.imaging.regions import ABOVE_GLUTEALS
 
 MAX_UNDEFINED_PERCENT = 5.0
 COMPARTMENTS = ("labels", "fascia")
@@ -101,6 +100,9 @@ def chosen_rows(measurements: pd.DataFrame, exposure: Exposure, where: str) -> t
     DuplicateKeyError
         Where a participant, session and side occurs more than once.
     """
+    # Not at the top: the imaging stage brings SciPy and nibabel, which a finished table does not need.
+    from muscle_bayes.imaging.regions import ABOVE_GLUTEALS
+
     rows = measurements
     resolved = exposure
     asked = {"muscle": exposure.muscle, "compartment": exposure.compartment, "session_id": exposure.session}

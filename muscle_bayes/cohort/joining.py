@@ -94,7 +94,7 @@ def join_measurements(
     for problem, count in merged["problem"].value_counts().items():
         lost = "lean volume" if str(problem).startswith("undefined") else "exposures"
         flow.add("measurement", f"{problem}, kept with missing {lost} ({count:,})", 0)
-    notes = []
+    notes = _voxel_note(rows)
     unused = pooled.merge(table[key], on=key, how="left", indicator=True) if len(pooled) else pooled
     n_unused = int((unused["_merge"] == "left_only").sum())
     if n_unused:
@@ -106,6 +106,17 @@ def join_measurements(
     joined = merged.drop(columns=["problem", "_merge"]).rename(columns=renames)
     simulated = "simulated" in rows and bool((rows["simulated"] == 1).any())
     return Joined(joined, resolved, simulated, notes)
+
+
+def _voxel_note(rows: pd.DataFrame) -> list[str]:
+    """Return a note where voxels differ by more than rounding: the threshold's InterMAT falls with voxel size."""
+    voxels = numbers(rows["voxel_mm3"])[0].dropna() if "voxel_mm3" in rows else pd.Series(dtype=float)
+    if voxels.empty or voxels.max() <= 1.01 * voxels.min():
+        return []
+    return [
+        f"Voxel volumes range from {voxels.min():.3g} to {voxels.max():.3g} mm3; InterMAT is comparable only within one "
+        "protocol and voxel size"
+    ]
 
 
 def _typed_measurements(measured: pd.DataFrame, exposure: Exposure, where: str) -> pd.DataFrame:

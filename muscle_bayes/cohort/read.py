@@ -15,7 +15,7 @@ from muscle_bayes.cohort.joining import join_measurements
 from muscle_bayes.cohort.names import ColumnMapping, apply_mapping, missing_column, nearest
 from muscle_bayes.cohort.tables import first_few, read_table
 from muscle_bayes.cohort.validation import activity_category, body_mass_index, typed, validate
-from muscle_bayes.errors import DuplicateKeyError, EmptyTableError, InvalidValueError
+from muscle_bayes.errors import DuplicateKeyError, EmptyTableError, InvalidValueError, TableError
 
 Table = Path | str | pd.DataFrame
 
@@ -131,6 +131,9 @@ def _load(
             raise EmptyTableError(
                 where=f"{name} table", problem="The table has no rows", remedy="Check how it was made"
             )
+        twice = source.columns[source.columns.duplicated()]
+        if len(twice):
+            raise TableError(f"{name} table", f"Two columns are called {twice[0]!r}", "Rename or drop one of them")
         return source.reset_index(drop=True), f"{name} table", source.attrs
     path = Path(source)
     table = read_table(path)

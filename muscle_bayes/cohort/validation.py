@@ -61,7 +61,8 @@ def typed(table: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem]]:
             else:
                 new[name] = _as_whole(read) if _is_plain(table[name]) else table[name]
         elif variable is None:
-            new[name] = table[name]
+            # Numbers and words in one column are words, as they would be in a csv.
+            new[name] = identifiers(table[name]) if table[name].dtype == object else table[name]
         else:
             new[name] = read
             problems.append(_unreadable(table, variable, unreadable, why))

@@ -94,8 +94,23 @@ class Lock:
         bool
             False where anything differs.
         """
+        return self._stages.get(stage, {}).get("fingerprint") == wanted and self.is_whole(stage)
+
+    def is_whole(self, stage: str) -> bool:
+        """Tell whether a stage was finished, from whatever inputs, and its files are still what it wrote.
+
+        Parameters
+        ----------
+        stage : str
+            Name of the stage.
+
+        Returns
+        -------
+        bool
+            False where it was never finished, or a file is lost or changed.
+        """
         record = self._stages.get(stage)
-        if record is None or record.get("fingerprint") != wanted:
+        if record is None:
             return False
         outputs: Mapping[str, str] = record.get("outputs", {})
         return all(

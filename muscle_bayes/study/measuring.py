@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from muscle_bayes import __version__
 from muscle_bayes.cohort.exposure import Exposure
 from muscle_bayes.cohort.files import file_sha256, whole_file
 from muscle_bayes.errors import EmptyTableError, ImageError, MuscleBayesError
@@ -349,7 +350,7 @@ def _failure(person: Person, error: Exception) -> dict[str, str]:
 
 
 def write_measured(measured: Measured, out: Path) -> list[Path]:
-    """Write measurements.tsv, measurements.json (the dictionary) and failures.tsv.
+    """Write measurements.tsv, measurements.json (the dictionary), failures.tsv and the description of the derivatives.
 
     Parameters
     ----------
@@ -361,13 +362,22 @@ def write_measured(measured: Measured, out: Path) -> list[Path]:
     Returns
     -------
     list of pathlib.Path
-        The three files.
+        The four files.
     """
     paths = [out / "measurements.tsv", out / "measurements.json", out / "failures.tsv"]
+    paths.append(out / "derivatives" / "dataset_description.json")
     with whole_file(paths[0]) as path:
         measured.table.to_csv(path, sep="\t", index=False, na_rep="n/a", lineterminator="\n")
     with whole_file(paths[1]) as path:
         path.write_text(json.dumps(measurement_dictionary(measured.table.columns), indent=2) + "\n", encoding="utf-8")
+    described = {
+        "Name": "Muscle measurements",
+        "BIDSVersion": "1.11.0",
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": "muscle_bayes", "Version": __version__}],
+    }
+    with whole_file(paths[3]) as path:
+        path.write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
     with whole_file(paths[2]) as path:
         measured.failures.to_csv(path, sep="\t", index=False, na_rep="n/a", lineterminator="\n")
     return paths

@@ -65,10 +65,7 @@ class PhantomPlan:
         if folder.needs("phantoms", wanted):
             files, names = self._make(cohort, folder, table_path)
             folder.done("phantoms", wanted, files, {"figures": names})
-        names = folder.lock.facts("phantoms")["figures"]
-        table = pd.read_csv(table_path, dtype={"participant_id": "str"})
-        table.attrs["simulated"] = True
-        return Phantoms(table, {name: out / path for name, path in names.items()}, NOTE)
+        return recorded_phantoms(folder)
 
     def _make(self, cohort: Cohort, folder: StudyFolder, table_path: Path) -> tuple[list[Path], dict[str, str]]:
         out = folder.out
@@ -190,6 +187,25 @@ def measure_phantom(task: PhantomTask) -> dict[str, Any]:
         "lmm_cm3_per_kg_m2": found["lean_threshold_cm3"] / bmi,
         "simulated": 1,
     }
+
+
+def recorded_phantoms(folder: StudyFolder) -> Phantoms:
+    """Return the phantoms that a demonstration has recorded in a study's folder.
+
+    Parameters
+    ----------
+    folder : StudyFolder
+        Whose lock has the stage `phantoms`.
+
+    Returns
+    -------
+    Phantoms
+        Table, figures and note.
+    """
+    names = folder.lock.facts("phantoms")["figures"]
+    table = pd.read_csv(folder.out / "tables" / "phantoms.csv", dtype={"participant_id": "str"})
+    table.attrs["simulated"] = True
+    return Phantoms(table, {name: folder.out / path for name, path in names.items()}, NOTE)
 
 
 def choose_members(table: pd.DataFrame, n: int) -> pd.DataFrame:

@@ -65,7 +65,7 @@ def run(
 
     measured = _measure(folder) if study.images is not None else None
     cohort, failures = _cohort(folder, measured)
-    shown = phantoms(cohort, folder) if phantoms is not None else None
+    shown = phantoms(cohort, folder) if phantoms is not None else _kept_phantoms(folder)
     fits = [_fit(folder, cohort, section, model) for section, model in models]
     report = _report(folder, cohort, fits, failures, shown)
 
@@ -73,6 +73,17 @@ def run(
     folder.write_lock()
     ungated = {made.section.label: made.gate for made in fits if made.gate}
     return StudyRun(study, report, failures, ungated, folder.made, folder.kept)
+
+
+def _kept_phantoms(folder: StudyFolder) -> Phantoms | None:
+    """Return the phantoms of an earlier demonstration in this folder, so that a plain run does not lose them."""
+    if not folder.lock.is_whole("phantoms"):
+        return None
+    from muscle_bayes.study.phantoms import recorded_phantoms
+
+    folder.stages.append("phantoms")
+    folder.kept.append("phantoms")
+    return recorded_phantoms(folder)
 
 
 def _model(study: Study, section: FitSection) -> "Model":

@@ -11,6 +11,7 @@ from muscle_bayes.cohort import Exposure
 from muscle_bayes.cohort.names import nearest
 from muscle_bayes.errors import StudyFileError
 
+_UNION_MEMBERS = frozenset({"str", "Recoding", "int", "float", "bool", "list[union[str,int,float]]"})
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -319,9 +320,9 @@ def _root_causes(details: list[ErrorDetails]) -> list[ErrorDetails]:
 def _tell(detail: ErrorDetails) -> tuple[str, str, str]:
     """Return place, problem and remedy of one complaint of pydantic."""
     loc = [str(part) for part in detail["loc"]]
-    known = list(Recoding.model_fields) if "Recoding" in loc else _keys_beside(loc)
-    # Members of a union (plain name or recoding) are levels of pydantic's, not of the file.
-    loc = [part for part in loc if part not in {"str", "Recoding", "int", "float", "bool"}]
+    known = list(Recoding.model_fields) if loc[3:4] == ["Recoding"] else _keys_beside(loc)
+    # Members of a union (a column's plain name or recoding, a rule's value) are a level of pydantic's, not of the file.
+    loc = [part for level, part in enumerate(loc) if level != 3 or part not in _UNION_MEMBERS]
     place = _place(loc)
     kind, message = detail["type"], detail["msg"].removeprefix("Value error, ")
     if kind == "extra_forbidden":

@@ -173,3 +173,21 @@ def test_the_stage_imports_neither_pymc_nor_torch() -> None:
     code = f"import sys, muscle_bayes.cohort; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_columns_of_any_type_are_read_and_saved(participants: pd.DataFrame, tmp_path: Path) -> None:
+    odd = participants.assign(
+        sex=pd.Categorical(participants["sex"]),
+        cbp=[False, True, True, False],
+        age_years=pd.array([34, None, 62, 70], dtype="Int64"),
+        visit=pd.to_datetime(["2020-01-01"] * 4),
+        remark=[1, "x", None, 2.5],
+    ).set_axis([5, 5, 9, 9])
+    cohort = read_cohort(odd)
+    assert cohort.table["cbp"].tolist() == [0, 1, 1, 0]
+    assert cohort.table["age_years"].fillna(-1).tolist() == [34, -1, 62, 70]
+    assert cohort.table["remark"].dropna().tolist() == ["1", "x", "2.5"]
+    cohort.save(tmp_path)
+    pd.testing.assert_frame_equal(Cohort.load(tmp_path).table, cohort.table)
+    with pytest.raises(TableError, match="Two columns are called 'cbp'"):
+        read_cohort(pd.concat([odd, odd[["cbp"]]], axis=1))

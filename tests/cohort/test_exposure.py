@@ -205,3 +205,10 @@ def test_the_rows_of_quantify_pool_to_its_own_sum_of_both_sides(participants: pd
     assert row["intermat_percent"] == pytest.approx(both["intermat_threshold_percent"])
     assert row["lean_cm3"] == pytest.approx(both["lean_threshold_cm3"])
     assert row["intermat_fraction_percent"] == pytest.approx(both["intermat_fraction_percent"])
+
+
+def test_different_voxel_sizes_are_noted(participants: pd.DataFrame, measurements: pd.DataFrame) -> None:
+    assert read_cohort(participants, measurements.assign(voxel_mm3=5.88)).notes == ()
+    measurements["voxel_mm3"] = [5.88] * 6 + [14.85] * 2
+    (note,) = read_cohort(participants, measurements).notes
+    assert "5.88 to 14.8" in note

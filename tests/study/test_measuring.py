@@ -1,5 +1,6 @@
 """The measurement stage: images of a cohort, among them a corrupt one, an absent one and one on another grid."""
 
+import json
 from pathlib import Path
 
 import nibabel as nib
@@ -98,6 +99,12 @@ def test_bad_participants_become_rows_and_a_second_run_measures_only_what_change
         measured.loc[expected.index, "lmm_cm3_per_kg_m2"], lean / measured.loc[expected.index, "bmi_kg_m2"], rtol=1e-5
     )
     assert measured["simulated"].eq(1).all()
+
+    assert json.loads((out / "derivatives" / "dataset_description.json").read_text())["DatasetType"] == "derivative"
+    dictionary = json.loads((out / "measurements.json").read_text())
+    assert set(dictionary) == set(pd.read_csv(out / "measurements.tsv", sep="\t").columns)
+    assert all(entry["Description"] for entry in dictionary.values())
+    assert dictionary["lmm_fraction_cm3_per_kg_m2"]["Units"] == "cm3/(kg/m2)"
 
     sidecar = f"derivatives/sub-{ids[0]}/ses-baseline/anat/sub-{ids[0]}_ses-baseline_measurements.json"
     assert (out / sidecar).is_file()

@@ -8,7 +8,7 @@ import pytest
 
 from muscle_bayes.errors import InvalidValueError, StudyFileError
 from muscle_bayes.simulation import simulate_cohort
-from muscle_bayes.study import Progress, demonstrate, load_study
+from muscle_bayes.study import Progress, demonstrate, load_study, run
 from muscle_bayes.study.folder import StudyFolder
 from muscle_bayes.study.phantoms import PhantomPlan, choose_members
 
@@ -26,6 +26,7 @@ def test_members_span_intermat_sexes_and_sites() -> None:
         choose_members(table.head(3), 12)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_measured_stands_beside_true_and_replaces_nothing(small_study: Path) -> None:
     from muscle_bayes.cohort import read_cohort
 
@@ -50,6 +51,12 @@ def test_measured_stands_beside_true_and_replaces_nothing(small_study: Path) -> 
     assert set(shown.figures) == {"agreement", "overlay_trunk", "overlay_thigh"}
     assert all(path.is_file() for path in shown.figures.values())
     assert "No measured value has replaced" in shown.note
+
+    # A plain run in a demonstration's folder keeps its phantoms, in the report too.
+    made = run(small_study)
+    assert "phantoms" in made.kept
+    assert (folder.out / "tables" / "phantoms.csv").is_file()
+    assert "backend" in made.report.read_text()
 
     images = {path: path.stat().st_mtime_ns for path in (folder.out / "phantoms").rglob("*.nii.gz")}
     assert len(images) == 6

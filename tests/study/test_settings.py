@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from muscle_bayes.errors import StudyFileError
@@ -45,6 +45,8 @@ def test_defaults_and_paths() -> None:
         (BASE.replace('file = "p.csv"', ""), r"\[participants\] file: This is missing"),
         (BASE + 'name = "../out"\n', r"number 1, name"),
         ('folder = "/"\n' + BASE, "Unknown key"),
+        ("str = 1\n" + BASE, "Unknown key 'str'"),
+        (BASE + '[[exclusions]]\nname = "a"\ncolumn = "b"\nop = "in"\nvalue = [[1]]\n', "number 1, value"),
     ],
 )
 def test_broken_rules_are_named(text: str, expected: str) -> None:
@@ -67,6 +69,8 @@ def test_no_file_and_no_toml(tmp_path: Path) -> None:
         load_study(tmp_path)
 
 
+@example({"str": 0})
+@example({"participants": {"file": "p", "columns": {"str": {"str": 1}}}})
 @given(st.dictionaries(st.text(max_size=8), st.one_of(st.integers(), st.text(max_size=5), st.lists(st.integers()))))
 def test_whatever_is_written_gives_a_study_or_a_study_file_error(content: dict[str, object]) -> None:
     with pytest.raises(StudyFileError):
