@@ -165,6 +165,12 @@ class Nomogram:
             interval=0.95,
         )
 
+    def embedded(self, draws: int = 1000) -> dict[str, Any]:
+        """Return plain values with thinned draws, for an interactive page; see `muscle_bayes.estimands.embedding.embed`."""
+        from muscle_bayes.estimands.embedding import embed
+
+        return embed(self, draws)
+
     def _from_points(self, total: np.ndarray, site: str) -> np.ndarray:
         if site != self.site or site == "known":
             return np.full(len(total), np.nan)
