@@ -18,7 +18,7 @@ _NOT_EFFECTS = (
 
 
 def fit_section(
-    item: FitResults, key: str, short: str, number: Numbering, others: Sequence[FitResults] = ()
+    item: FitResults, key: str, title: str, short: str, number: Numbering, others: Sequence[FitResults] = ()
 ) -> Section:
     """Return the results of one fit.
 
@@ -28,6 +28,8 @@ def fit_section(
         The fit with its tables and figures.
     key : str
         Id of the section.
+    title : str
+        What the fit is called.
     short : str
         What the table of contents calls it.
     number : Numbering
@@ -41,7 +43,7 @@ def fit_section(
         Without any estimate where the fit failed its gate.
     """
     fit = item.fit
-    section = Section(key, f"Results: {item.model.title or item.name}", short=short)
+    section = Section(key, f"Results: {title}", short=short)
     if item.model.question:
         section.blocks.append(Paragraph(item.model.question, style="question"))
     if not fit.diagnostics.passed:
@@ -83,8 +85,8 @@ def _odds_ratios(item: FitResults, key: str, number: Numbering) -> Section:
         )
         section.blocks.append(
             Paragraph(
-                "Interaction on the odds-ratio scale depends on the scale. Whether risks add up more than each exposure alone "
-                "would say is another question, which these factors do not answer."
+                "This is interaction on the odds-ratio (multiplicative) scale. Whether the risks of both exposures add up to "
+                "more than each alone would say (additive interaction) is another question, which these factors do not answer."
             )
         )
     if len(adjustment):

@@ -112,7 +112,7 @@ def page_sections(results: StudyResults) -> list[Section]:
     several = len(results.fits) > 1
     for i, item in enumerate(results.fits, 1):
         short = f"Results: {item.name}" if several else "Results"
-        made.append(fit_section(item, f"fit-{i}", short, number, results.fits))
+        made.append(fit_section(item, f"fit-{i}", sections.fit_title(results, item), short, number, results.fits))
     if results.phantoms is not None:
         made.append(phantom_section(results.phantoms, number))
     if len(results.failures):

@@ -113,7 +113,7 @@ def priors_frame(fit: "Fit") -> pd.DataFrame:
         rows.append(
             {
                 "term": "Intercept" if name == "intercept" else term_words(fit, name),
-                "stated": prior.stated,
+                "stated": _stated(fit, name, prior.stated),
                 "distribution": f"normal({number_text(prior.mean, decimals=2)}, {prior.sd:.2f})",
                 "reason": prior.reason,
             }
@@ -212,6 +212,13 @@ def few_sites_paragraphs(fit: "Fit", site_sd: str) -> list[str]:
 
 def _listed(items: list[str]) -> str:
     return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1] if items else ""
+
+
+def _stated(fit: "Fit", name: str, stated: str) -> str:
+    """Say what the units of a stated prior are: Z for Z-scores, none for one level against another."""
+    if set(name.split(":")) & set(fit.recipe.constants):
+        return f"{stated} Z"
+    return stated.removesuffix(" per 1")
 
 
 def _event(fit: "Fit") -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 from muscle_bayes.estimands.frame import summarise_draws, tidy
 from muscle_bayes.estimands.labels import label_of, unit_of
 from muscle_bayes.estimands.odds_ratios import contrast_summary, odds_ratios
+from muscle_bayes.estimands.rounding import number_text
 
 if TYPE_CHECKING:
     from muscle_bayes.inference import Fit
@@ -230,8 +231,7 @@ def _quartiles(values: pd.Series) -> str:
     if values.empty:
         return ""
     low, middle, high = values.astype(float).quantile([0.25, 0.5, 0.75])
-    return f"{_figure(middle)} ({_figure(low)} to {_figure(high)})"
-
-
-def _figure(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    # About three figures of the median; the quartiles with as many decimals.
+    decimals = 2 if abs(middle) < 10 else 1 if abs(middle) < 100 else 0
+    shown = [number_text(value, decimals=decimals) for value in (middle, low, high)]
+    return f"{shown[0]} ({shown[1]} to {shown[2]})"

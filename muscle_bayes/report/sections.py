@@ -66,7 +66,7 @@ def key_result(results: StudyResults) -> Section:
     for position, item in enumerate(results.fits):
         fit, frame = item.fit, item.tables.get("odds_ratios")
         if len(results.fits) > 1:
-            section.blocks.append(Paragraph(item.model.title or item.name, style="lead-in"))
+            section.blocks.append(Paragraph(fit_title(results, item), style="lead-in"))
         if not fit.diagnostics.passed:
             section.blocks.append(gate_box(fit))
             continue
@@ -83,10 +83,23 @@ def key_result(results: StudyResults) -> Section:
             cards = tuple(_card(row, fit, meanings) for row in exposures.to_dict("records"))
             section.blocks.append(Cards(cards))
         section.blocks.append(Bullets(tuple(result_sentences(item))))
-    adjusted = methods.adjustment_words(results.fits[0].fit)
-    held = f"Odds ratios are adjusted for {adjusted}, and for the other exposure. " if adjusted else ""
-    section.blocks.append(Paragraph(held + NO_CLAIM))
+    section.blocks.append(Paragraph(" ".join([*_adjusted(results.fits[0]), NO_CLAIM])))
     return section
+
+
+def fit_title(results: StudyResults, item: FitResults) -> str:
+    """Return what a fit is called: its model's title, with the fit's name where another fit has the same title."""
+    title = item.model.title or item.name
+    alike = [other for other in results.fits if (other.model.title or other.name) == title]
+    return f"{title} ({item.name})" if len(alike) > 1 else title
+
+
+def _adjusted(item: FitResults) -> list[str]:
+    adjusted = methods.adjustment_words(item.fit)
+    if not adjusted:
+        return []
+    together = ", and the exposures for each other" if len(item.model.exposures) > 1 else ""
+    return [f"Odds ratios are adjusted for {adjusted}{together}."]
 
 
 def result_sentences(item: FitResults) -> list[str]:
@@ -126,7 +139,7 @@ def participants(results: StudyResults, number: Numbering) -> Section:
     folded = [number.table(tables.flow_table(flow, "Participant flow."))]
     for item in results.fits[1:]:
         if not item.fit.flow.equals(flow):
-            caption = f"Participant flow of {item.model.title or item.name}."
+            caption = f"Participant flow of {fit_title(results, item)}."
             folded.append(number.table(tables.flow_table(item.fit.flow, caption)))
     flow_section.blocks.append(Fold("The same as a table", tuple(folded)))
     cohort = Section("cohort", "Cohort")
@@ -168,15 +181,26 @@ def methods_section(results: StudyResults, number: Numbering) -> Section:
     if exposures:
         section.blocks.append(Bullets(tuple(exposures)))
     for i, item in enumerate(results.fits, 1):
-        part = (
-            Section(f"methods-{i}", item.model.title or item.name, short=item.name)
-            if len(results.fits) > 1
-            else section
-        )
-        part.blocks.extend(_methods_of(item.fit, number))
-        if part is not section:
+        part = section
+        if len(results.fits) > 1:
+            part = Section(f"methods-{i}", fit_title(results, item), short=item.name)
             section.sections.append(part)
+        earlier = [other for other in results.fits[: i - 1] if _same_design(other.fit, item.fit)]
+        if earlier:
+            same = f"Outcome, predictors, Z-scores and missing values are those of {earlier[0].name}."
+            part.blocks.append(Paragraph(same))
+        else:
+            part.blocks.extend(_design_of(item.fit, number))
+        part.blocks.extend(_inference_of(item.fit, number))
     return section
+
+
+def _same_design(first: "Fit", second: "Fit") -> bool:
+    return (
+        first.data_hash == second.data_hash
+        and first.model.formula == second.model.formula
+        and first.model.parsed_event == second.model.parsed_event
+    )
 
 
 def exposure_meanings(results: StudyResults) -> dict[str, str]:
@@ -219,18 +243,21 @@ def _exposure_definitions(results: StudyResults) -> list[str]:
     return said
 
 
-def _methods_of(fit: "Fit", number: Numbering) -> list[object]:
+def _design_of(fit: "Fit", number: Numbering) -> list[object]:
     blocks: list[object] = [Paragraph(methods.model_paragraph(fit)), Code(str(fit.model.parsed))]
     if fit.recipe.constants:
         blocks.append(Paragraph(methods.standardisation_paragraph(fit)))
         blocks.append(number.table(tables.constants_table(fit, "Z-scores: mean and standard deviation in raw units.")))
     blocks.append(Paragraph(methods.missing_paragraph(fit)))
-    blocks.append(Paragraph(methods.prior_paragraph(fit)))
+    return blocks
+
+
+def _inference_of(fit: "Fit", number: Numbering) -> list[object]:
+    blocks: list[object] = [Paragraph(methods.prior_paragraph(fit))]
     priors = methods.priors_frame(fit)
     if len(priors):
         blocks.append(number.table(tables.priors_table(priors, "Priors, as they are stated and as they were used.")))
-    blocks += [Paragraph(methods.engine_paragraph(fit)), Paragraph(methods.summary_paragraph(fit))]
-    return blocks
+    return [*blocks, Paragraph(methods.engine_paragraph(fit)), Paragraph(methods.summary_paragraph(fit))]
 
 
 def failures_section(results: StudyResults, number: Numbering) -> Section:

@@ -367,6 +367,8 @@ def _measure(name: str, value: Any) -> str:
         return f"{value:,.0f}"
     if name == "MCSE of the log evidence":
         return f"{value:.2g}"
+    if name.startswith("p-value"):
+        return f"{value:.3f}" if value >= 0.001 else "< 0.001"
     if name == "largest R-hat":
         return f"{value:.3f}"
     return number_text(value, decimals=0 if isinstance(value, int) else 2)

@@ -42,12 +42,15 @@ def test_chains_are_described_by_their_measures(bayes):
 def test_priors_are_those_of_the_model_and_shared_ones_share_a_row(bayes):
     frame = methods.priors_frame(bayes).set_index("term")
     # OR 0.2 to 5 per 2 with 95 %: sd = log(25) / (2 * 1.96) / 2 = 0.41.
-    assert frame.loc["InterMAT, LMM", "stated"] == "OR 0.2 to 5 per 2"
+    assert frame.loc["InterMAT, LMM", "stated"] == "OR 0.2 to 5 per 2 Z"
     assert frame.loc["InterMAT, LMM", "distribution"] == "normal(0.00, 0.41)"
+    assert frame.loc["Age", "stated"] == "OR 0.1 to 10 per 1 Z"
+    shared = "Sex, Physical activity, Diabetes, Dyslipidemia, Osteoporosis, Osteoarthritis"
+    assert frame.loc[shared, "stated"] == "OR 0.1 to 10"
     assert frame.loc["InterMAT × LMM", "reason"] == bayes.model.priors.terms["intermat_z:lmm_z"].reason
     assert frame.loc["SD of site effects", "distribution"] == "half-normal(0.5)"
     sceptical = dataclasses.replace(bayes, model=bayes.model.with_priors("sceptical"))
-    assert methods.priors_frame(sceptical).set_index("term").loc["InterMAT, LMM", "stated"] == "OR 0.667 to 1.5 per 2"
+    assert methods.priors_frame(sceptical).set_index("term").loc["InterMAT, LMM", "stated"] == "OR 0.667 to 1.5 per 2 Z"
 
 
 def test_missing_values_are_counted(bayes):

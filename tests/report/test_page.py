@@ -190,6 +190,10 @@ def test_a_likelihood_fit_is_reported_beside_the_posterior(study, item, likeliho
     assert "Intercept and site SD beside the maximum-likelihood fit ml." in page.words
     assert "95 % confidence interval" in page.words
     assert "no prior was used" in page.words
+    # Both fits are of one model: each heading says which, and the common methods are said once.
+    assert f"Results: {item.model.title} (ml)" in page.words
+    assert page.words.count("Its log odds were modelled by") == 1
+    assert "missing values are those of cbp_interaction." in page.words
 
 
 def test_problems_of_a_fit_are_said(study, item, tmp_path):

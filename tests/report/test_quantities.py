@@ -37,7 +37,7 @@ def test_the_analysis_set_by_outcome_counts_what_pandas_counts(bayes):
     assert frame.loc[("Sex", "male"), "event"] == f"{crossed.loc['male', 1]:,} ({share:.1f} %)"
     assert frame.loc[("Participants", ""), "no_event"] == f"{int((rows['cbp'] == 0).sum()):,}"
     low, middle, high = rows.loc[rows["cbp"] == 1, "intermat_percent"].quantile([0.25, 0.5, 0.75])
-    assert frame.loc[("InterMAT", "median (quartiles)"), "event"] == f"{middle:.3g} ({low:.3g} to {high:.3g})"
+    assert frame.loc[("InterMAT", "median (quartiles)"), "event"] == f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
 
 def test_small_cells_are_not_shown(bayes):
