@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from muscle_bayes.errors import EstimandError
+from muscle_bayes.estimands.e_values import e_value, e_value_of_limit, square_root_approximation
 from muscle_bayes.estimands.frame import summarise_draws, tidy
 from muscle_bayes.estimands.rounding import number_text
 from muscle_bayes.estimands.variables import Variable, design_rows, model_scale, variables_of
@@ -56,9 +57,10 @@ def odds_ratios(
     Returns
     -------
     pandas.DataFrame
-        Canonical columns, then `label, variable, level, at, rope_share, lower_mcse, upper_mcse, text`. For maximum
-        likelihood the estimate is the maximum with its Wald interval, and `mcse`, `prob_gt_null`, `rope_share` are
-        missing.
+        Canonical columns, then `label, variable, level, at, lower_mcse, upper_mcse, rope_share, e_value_sqrt_or,
+        e_value_sqrt_or_limit, text`. The E-values take the square root of the odds ratio for a risk ratio; those of the
+        standardised risk ratio (`risks`) are to be preferred. For maximum likelihood the estimate is the maximum with
+        its Wald interval, and `mcse`, `prob_gt_null`, `rope_share` are missing.
 
     Raises
     ------
@@ -88,12 +90,17 @@ def odds_ratios(
     rows = design_rows(fit, variables, pairs)
     difference = rows[1::2] - rows[0::2]
     summary = contrast_summary(fit, difference, rope=rope)
+    # Of exposures only: what an adjustment term would need to be explained away is no question.
+    asked = np.array([d["role"] == "exposure" for d in described], dtype=bool)
+    roots = [square_root_approximation(summary[name]) for name in ("estimate", "lower", "upper")]
     columns = {key: [d[key] for d in described] for key in described[0]} if described else {}
     return tidy(
         {
             "estimand": "odds ratio",
             **columns,
             **summary,
+            "e_value_sqrt_or": np.where(asked, e_value(roots[0]), np.nan),
+            "e_value_sqrt_or_limit": np.where(asked, e_value_of_limit(*roots), np.nan),
             "scale": "odds ratio",
             "site": "conditional on site" if fit.recipe.site_levels else "no site in the model",
             "population": "conditional on the covariates",

@@ -125,3 +125,13 @@ def test_a_fit_that_failed_its_gate_is_refused_unless_asked(make_fit) -> None:
     with pytest.raises(UnconvergedFitError):
         odds_ratios(fit)
     assert len(odds_ratios(fit, allow_unconverged=True)) == 7
+
+
+def test_e_values_stand_with_exposures_and_use_the_square_root(make_fit) -> None:
+    frame = odds_ratios(make_fit(method="ml", slopes=np.array([0.5, -0.01, 0.25, 0, 0, 0, 0, 0.0])))
+    root = np.exp(0.5)  # of an odds ratio exp(2 x 0.5)
+    assert row(frame, "intermat_z")["e_value_sqrt_or"] == pytest.approx(root + np.sqrt(root * (root - 1)))
+    lower = np.sqrt(row(frame, "intermat_z")["lower"])
+    assert row(frame, "intermat_z")["e_value_sqrt_or_limit"] == pytest.approx(lower + np.sqrt(lower * (lower - 1)))
+    assert row(frame, "lmm_z")["e_value_sqrt_or_limit"] == 1  # its interval covers 1
+    assert frame.loc[frame["role"] == "adjustment", ["e_value_sqrt_or", "e_value_sqrt_or_limit"]].isna().all(axis=None)
