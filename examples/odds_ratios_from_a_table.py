@@ -1,6 +1,6 @@
 """Odds ratios of intermuscular fat and lean muscle from a table of participants.
 
-    python examples/odds_ratios_from_a_table.py participants.csv
+    uv run python examples/odds_ratios_from_a_table.py participants.csv
 
 The table has one row a participant, with the columns that `muscle-bayes simulate --out participants.csv` writes; a table with other
 names is read with `mb.read_cohort(path, columns={"alter": "age_years", ...})`. Without a table, a cohort is simulated.

@@ -47,7 +47,7 @@ from scipy.stats import chi2, norm
 import muscle_bayes as mb
 from muscle_bayes.simulation import EXCLUSIONS
 
-pd.options.display.precision = 3
+pd.options.display.float_format = "{:.4g}".format
 pd.options.display.max_colwidth = None
 
 # %% [markdown]
@@ -59,7 +59,9 @@ pd.options.display.max_colwidth = None
 # %%
 analysed = mb.simulate_cohort(seed=1)
 print(analysed.attrs["note"])
-analysed.iloc[:5, :17]
+analysed[
+    ["participant_id", "site", "sex", "age_years", "activity", "cbp", "intermat_percent", "lmm_cm3_per_kg_m2"]
+].head()
 
 
 # %% [markdown]
@@ -218,8 +220,8 @@ print(model.formula)
 # The formula means what it means in R:
 #
 # ```r
-# glmer(cbp ~ intermat_z * lmm_z + age_z + sex + activity + diabetes + dyslipidemia + osteoporosis + osteoarthritis + (1 | site),
-#       family = binomial)
+# glmer(cbp ~ intermat_z * lmm_z + age_z + sex + activity + diabetes + dyslipidemia +
+#         osteoporosis + osteoarthritis + (1 | site), family = binomial)
 # ```
 #
 # `intermat_z`, `lmm_z` and `age_z` are Z-scores over the whole analysis set. What `glmer` does not have are priors: what was
@@ -248,18 +250,19 @@ print(fit.diagnostics)
 # (importance sampling). Three numbers say whether that worked:
 #
 # - **k-hat** describes the tail of these weights. When it is large, a few draws carry nearly all of the weight and nothing
-#   computed from them is reliable; at 0.7 and above the fit is refused. Near 0 the approximation hardly needed correction.
+#   computed from them is reliable; at 0.7 and above the fit is refused. Near 0 or below it, the approximation hardly needed
+#   correction.
 # - **ESS**, the effective sample size, says how many independent draws the weighted ones are worth (4,000 were taken).
 # - **MCSE**, the Monte Carlo standard error, is what stays uncertain because there are finitely many draws. It is not the
 #   uncertainty about the world (that is the posterior's SD), and it has to be much smaller. Tables and figures show no digit
 #   that it does not carry.
 #
 # Had the fit failed, `mb.fit` would have gone on to Hamiltonian Monte Carlo (NUTS, the sampler of Stan and PyMC), where R-hat,
-# effective sample sizes and divergences play the same part. `method="nuts"` asks for it directly. A fit that fails its checks
-# refuses to give estimates.
+# effective sample sizes and divergences play the same part. `method="nuts"` asks for it directly. Estimates from a fit that
+# failed its checks are refused.
 
 # %%
-fit.summary()
+fit.summary().round(4)
 
 # %% [markdown]
 # The columns `mean` and `sd` take the place of `Estimate` and `Std. Error` in `summary(glmer(...))`. The interval is a credible
@@ -278,8 +281,8 @@ odds[["label", "contrast", "text", "role"]]
 mb.plots.forest(odds)
 
 # %% [markdown]
-# Only the two rows in black answer the question of the study. The grey rows are there to adjust them. They were not chosen to
-# have confounders of their own removed, and some lie on the way from the exposures to pain or the other way round, so reading
+# Only the two rows in black answer the question of the study. The grey rows are there to adjust them. What would confound the
+# grey rows themselves was not considered, and part of their effects may run through other variables of the model. So reading
 # "the effect of dyslipidemia" off such a table is a mistake (the *Table 2 fallacy*, Westreich and Greenland 2013).
 #
 # Does the odds ratio of InterMAT depend on lean muscle? The model gives it at any value of LMM, and the ratio of two such odds
@@ -304,7 +307,7 @@ print(f"Posterior probability that this factor is below 1: {np.mean(product < 1)
 # ## 7. Beside the published figures, and beside the truth
 #
 # The simulation put the published odds ratios into its truth. `attrs["truth"]` has them, per Z of the simulation's population;
-# the Z-scores of the sample differ from these by a fraction of a percent, which is taken into account.
+# an SD of the sample is a little different from one of the population, which is taken into account.
 
 # %%
 truth = cohort.table.attrs["truth"]
@@ -335,14 +338,14 @@ pd.DataFrame(
 distance = recovered.loc["lmm_z", "SDs from the truth"]
 by_chance = 2 * norm.sf(abs(distance))
 print(f"The estimate for LMM lies {abs(distance):.1f} posterior SDs {'below' if distance < 0 else 'above'} the truth.")
-print(f"Named beforehand, a coefficient would be this far off in {100 * by_chance:.1f} % of samples.")
+print(f"A coefficient that was named beforehand would be so far off in {100 * by_chance:.1f} % of samples.")
 
 draws = fit.coefficients()[:, 1:]  # without the intercept
 error = draws.mean(axis=0) - in_truth
 joint = error @ np.linalg.solve(np.cov(draws.T), error)
-beyond = chi2.sf(joint, len(labels))
+beyond = 100 * chi2.sf(joint, len(labels))
 print(
-    f"All {len(labels)} together: {joint:.1f}, where {len(labels)} is expected; more in {100 * beyond:.0f} % of samples."
+    f"The squared distance of all {len(labels)} is {joint:.1f}. Expected is {len(labels)}, and more comes up in {beyond:.0f} %."
 )
 
 # %% [markdown]
@@ -369,7 +372,8 @@ panel.minorticks_off()
 panel.invert_yaxis()
 panel.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
-print(f"{held.sum()} of {len(held)} intervals contain the truth; not that of seed {repeats['seed'][~held].tolist()}.")
+missed = ", ".join(map(str, repeats["seed"][~held]))
+print(f"{held.sum()} of {len(held)} intervals contain the truth; those of these seeds do not: {missed or 'none'}")
 
 # %% [markdown]
 # ## 8. Maximum likelihood beside it
@@ -408,7 +412,8 @@ panel.legend(frameon=False)
 plt.show()
 
 # %% [markdown]
-# Would other priors have changed the answer? The prior set "sceptical" holds odds ratios beyond 0.67 to 1.5 improbable:
+# Would other priors have changed the answer? Hardly, with so many participants. The prior set "sceptical" holds odds ratios beyond
+# 0.67 to 1.5 improbable:
 
 # %%
 sceptical = mb.fit(model, cohort, seed=1, priors="sceptical")
@@ -460,8 +465,11 @@ person = {
     "site": "Berlin",
 }
 predicted = pd.concat(nomogram.predict(person, site=site) for site in ("known", "typical", "new"))
-predicted = predicted[["site", "text", "lower", "upper", "total_points", "outside"]].set_index("site")
-predicted
+predicted[["site", "text", "total_points", "outside"]].set_index("site")
+
+# %% [markdown]
+# `outside` would name an exposure that is beyond the 1st to 99th percentile of persons of the same sex and age. What each
+# predictor adds to the log odds, against the average person:
 
 # %%
 nomogram.contributions(person)[["label", "value", "points", "text", "role"]]
