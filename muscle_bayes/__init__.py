@@ -24,6 +24,8 @@ _PUBLIC = {
     "load_fit": "inference",
     "odds_ratios": "estimands",
     "odds_ratio_surface": "estimands",
+    "risks": "estimands",
+    "interaction": "estimands",
     "nomogram": "estimands",
     "run": "study",
 }
