@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from muscle_bayes.report import methods, quantities, tables, text
+from muscle_bayes.report import fit_tables, methods, quantities, tables, text
 from muscle_bayes.report.figures import InlineFigure, draw_narrow, inline_file
+from muscle_bayes.report.key_result import gate_box, result_sentences
 from muscle_bayes.report.page import Box, Bullets, Drawing, Fold, Numbering, Paragraph, Section
 from muscle_bayes.report.quantities import effective_draws, sentence_case
 from muscle_bayes.report.results import FitResults
-from muscle_bayes.report.sections import gate_box, result_sentences
 
 _NOT_EFFECTS = (
     "The terms below are in the model to adjust the exposures. Their own odds ratios are adjusted for the wrong things to be "
@@ -163,7 +163,7 @@ def _diagnostics(item: FitResults, key: str, number: Numbering) -> Section:
         warned = any(finding.kind == "warning" for finding in fit.diagnostics.findings)
         advice = "; read the warnings below before its numbers." if warned else "."
         section.blocks.append(Paragraph(f"The fit passed its gate{advice}", style="passed"))
-    table = tables.diagnostics_table(fit, "What was checked.")
+    table = fit_tables.diagnostics_table(fit, "What was checked.")
     if table is not None:
         section.blocks.append(number.table(table))
     findings = fit.diagnostics.findings
@@ -171,7 +171,7 @@ def _diagnostics(item: FitResults, key: str, number: Numbering) -> Section:
         items = tuple(sentence_case(finding.text).rstrip(".") + "." for finding in findings)
         section.blocks.append(Bullets(items, tuple(finding.kind for finding in findings)))
     if fit.diagnostics.passed and len(fit.diagnostics.parameters):
-        table = tables.parameters_table(fit, "Every parameter of the model.")
+        table = fit_tables.parameters_table(fit, "Every parameter of the model.")
         section.blocks.append(Fold("Every parameter of the model", (number.table(table),)))
     return section
 
@@ -201,7 +201,9 @@ def _sites(item: FitResults, key: str, number: Numbering, others: Sequence[FitRe
         )
         if same and fit.method != "ml" and other.fit.diagnostics.passed:
             caption = f"Intercept and site SD beside the maximum-likelihood fit {other.name}."
-            section.blocks.append(number.table(tables.likelihood_comparison(fit, other.fit, caption)))
+            section.blocks.append(number.table(fit_tables.likelihood_comparison(fit, other.fit, caption)))
     frame = quantities.site_table(fit)
-    section.blocks.append(number.table(tables.site_effects_table(frame, "Odds of each site against the typical site.")))
+    section.blocks.append(
+        number.table(fit_tables.site_effects_table(frame, "Odds of each site against the typical site."))
+    )
     return section

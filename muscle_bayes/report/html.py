@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 
 from muscle_bayes.report import sections
 from muscle_bayes.report.fit_section import fit_section
+from muscle_bayes.report.key_result import NO_CLAIM, fit_title, key_result
 from muscle_bayes.report.page import Numbering, Section
 from muscle_bayes.report.phantom_section import phantom_section
 from muscle_bayes.report.results import StudyResults
@@ -69,7 +70,7 @@ def render(results: StudyResults) -> str:
         study=results.name,
         question=results.fits[0].model.question if results.fits else "",
         simulated=is_simulated(results),
-        no_claim=sections.NO_CLAIM,
+        no_claim=NO_CLAIM,
         sections=page_sections(results),
         style=Markup(package.joinpath(STYLE).read_text(encoding="utf-8")),
     )
@@ -105,14 +106,14 @@ def page_sections(results: StudyResults) -> list[Section]:
     """
     number = Numbering(is_simulated(results))
     made = [
-        sections.key_result(results),
+        key_result(results),
         sections.participants(results, number),
         sections.methods_section(results, number),
     ]
     several = len(results.fits) > 1
     for i, item in enumerate(results.fits, 1):
         short = f"Results: {item.name}" if several else "Results"
-        made.append(fit_section(item, f"fit-{i}", sections.fit_title(results, item), short, number, results.fits))
+        made.append(fit_section(item, f"fit-{i}", fit_title(results, item), short, number, results.fits))
     if results.phantoms is not None:
         made.append(phantom_section(results.phantoms, number))
     if len(results.failures):

@@ -1,16 +1,15 @@
 """The sections of the page before and after the results of each fit."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from muscle_bayes.report import methods, quantities, tables, text
+from muscle_bayes.estimands.labels import label_of, unit_of
+from muscle_bayes.report import fit_tables, methods, quantities, tables, text
+from muscle_bayes.report.key_result import fit_title
 from muscle_bayes.report.page import (
     Box,
     Bullets,
-    Card,
-    Cards,
     Code,
     FlowChart,
     FlowStep,
@@ -21,13 +20,11 @@ from muscle_bayes.report.page import (
     Section,
     reference,
 )
-from muscle_bayes.report.quantities import effective_draws, sentence_case
-from muscle_bayes.report.results import FitResults, StudyResults
+from muscle_bayes.report.quantities import sentence_case
+from muscle_bayes.report.results import StudyResults
 
 if TYPE_CHECKING:
     from muscle_bayes.inference import Fit
-
-NO_CLAIM = "The results are associations. They show no cause and no effect of a treatment, and this page is not a medical device."
 
 _METHOD_REFERENCES: dict[str, tuple[str, ...]] = {
     "laplace": (
@@ -42,92 +39,6 @@ _METHOD_REFERENCES: dict[str, tuple[str, ...]] = {
     "ml": (),
 }
 _METHOD_REFERENCES["pymc"] = _METHOD_REFERENCES["nuts"]
-
-
-def gate_box(fit: "Fit") -> Box:
-    """Return the red box of a fit that failed its gate."""
-    reasons = tuple(sentence_case(f.text) + "." for f in fit.diagnostics.findings if f.kind == "failure")
-    return Box(
-        "failure",
-        "This fit failed its gate: no estimate of it is shown",
-        (
-            *reasons,
-            "Numbers from such a fit may be wrong in ways that nothing on this page would show. Mend the fit and run again.",
-        ),
-    )
-
-
-def key_result(results: StudyResults) -> Section:
-    """Return the answer of the study in numbers and words."""
-    section = Section("result", "Key result")
-    if not results.fits:
-        section.blocks.append(Paragraph("No model was fitted."))
-        return section
-    for position, item in enumerate(results.fits):
-        fit, frame = item.fit, item.tables.get("odds_ratios")
-        if len(results.fits) > 1:
-            section.blocks.append(Paragraph(fit_title(results, item), style="lead-in"))
-        if not fit.diagnostics.passed:
-            section.blocks.append(gate_box(fit))
-            continue
-        outcome = text.in_sentence(fit.model.outcome_label)
-        sites = len(fit.recipe.site_levels)
-        sample = text.sample_sentence(fit.n, fit.events, sites, outcome, simulated=fit.simulated)
-        section.blocks.append(Paragraph(sample, style="lead" if position == 0 else ""))
-        if frame is None:
-            section.blocks.append(Box("warning", "There is no table of odds ratios", tuple(item.problems)))
-            continue
-        exposures = frame[frame["role"] == "exposure"]
-        if position == 0:
-            meanings = exposure_meanings(results)
-            cards = tuple(_card(row, fit, meanings) for row in exposures.to_dict("records"))
-            section.blocks.append(Cards(cards))
-        section.blocks.append(Bullets(tuple(result_sentences(item))))
-    section.blocks.append(Paragraph(" ".join([*_adjusted(results.fits[0]), NO_CLAIM])))
-    return section
-
-
-def fit_title(results: StudyResults, item: FitResults) -> str:
-    """Return what a fit is called: its model's title, with the fit's name where another fit has the same title."""
-    title = item.model.title or item.name
-    alike = [other for other in results.fits if (other.model.title or other.name) == title]
-    return f"{title} ({item.name})" if len(alike) > 1 else title
-
-
-def _adjusted(item: FitResults) -> list[str]:
-    adjusted = methods.adjustment_words(item.fit)
-    if not adjusted:
-        return []
-    together = ", and the exposures for each other" if len(item.model.exposures) > 1 else ""
-    return [f"Odds ratios are adjusted for {adjusted}{together}."]
-
-
-def result_sentences(item: FitResults) -> list[str]:
-    """Return one sentence for each exposure's odds ratio and each interaction of a fit."""
-    fit, frame = item.fit, item.tables["odds_ratios"]
-    outcome, ess = text.in_sentence(fit.model.outcome_label), effective_draws(fit)
-    said = [
-        text.association_sentence(row, outcome, method=fit.method, effective_draws=ess)
-        for row in frame[frame["role"] == "exposure"].to_dict("records")
-    ]
-    factors = quantities.interaction_factors(fit)
-    said += [
-        text.interaction_sentence(row, method=fit.method, effective_draws=ess) for row in factors.to_dict("records")
-    ]
-    return said
-
-
-def _card(row: text.Row, fit: "Fit", meanings: Mapping[str, str]) -> Card:
-    centre, limits = text.split_estimate(row)
-    chance = text.chance_text(row["prob_gt_null"], effective_draws(fit))
-    return Card(
-        label=str(row["label"]),
-        meaning=meanings.get(str(row["label"]), ""),
-        estimate=centre,
-        interval=f"{text.level_text(row['interval'])} {text.interval_name(fit.method)} {limits}",
-        contrast=text.contrast_words(row),
-        chance=f"P(odds ratio > 1) {chance if chance[:1] in '<>' else '= ' + chance}" if chance else "",
-    )
 
 
 def participants(results: StudyResults, number: Numbering) -> Section:
@@ -203,22 +114,6 @@ def _same_design(first: "Fit", second: "Fit") -> bool:
     )
 
 
-def exposure_meanings(results: StudyResults) -> dict[str, str]:
-    """Return what each exposure is by its label, in the words of the data dictionary."""
-    described = dict(zip(results.dictionary["column"], results.dictionary["description"], strict=True))
-    sources = [
-        item.fit.recipe.constants[name].source if name in item.fit.recipe.constants else name
-        for item in results.fits
-        for name in item.model.exposures
-    ]
-    # "Lean volume / BMI, LMM (voxels with ...)": the label itself and the definition in brackets are said elsewhere.
-    return {
-        tables.label_of(name): described[name].split(" (")[0].removesuffix(f", {tables.label_of(name)}")
-        for name in dict.fromkeys(sources)
-        if name in described
-    }
-
-
 def _exposure_definitions(results: StudyResults) -> list[str]:
     """Say what each exposure column holds, and from which measurements it is."""
     described = results.dictionary.set_index("column")["description"]
@@ -230,9 +125,9 @@ def _exposure_definitions(results: StudyResults) -> list[str]:
     }
     said = []
     for name in sources:
-        unit = tables.unit_of(name)
+        unit = unit_of(name)
         if name in described:
-            said.append(f"{tables.label_of(name)}{f' ({unit})' if unit else ''}: {described[name]}.")
+            said.append(f"{label_of(name)}{f' ({unit})' if unit else ''}: {described[name]}.")
     found = results.exposure
     if found is not None and found.backend:
         region = f", region {found.region.replace('_', ' ')}" if found.region else ""
@@ -247,7 +142,9 @@ def _design_of(fit: "Fit", number: Numbering) -> list[object]:
     blocks: list[object] = [Paragraph(methods.model_paragraph(fit)), Code(str(fit.model.parsed))]
     if fit.recipe.constants:
         blocks.append(Paragraph(methods.standardisation_paragraph(fit)))
-        blocks.append(number.table(tables.constants_table(fit, "Z-scores: mean and standard deviation in raw units.")))
+        blocks.append(
+            number.table(fit_tables.constants_table(fit, "Z-scores: mean and standard deviation in raw units."))
+        )
     blocks.append(Paragraph(methods.missing_paragraph(fit)))
     return blocks
 
@@ -256,7 +153,9 @@ def _inference_of(fit: "Fit", number: Numbering) -> list[object]:
     blocks: list[object] = [Paragraph(methods.prior_paragraph(fit))]
     priors = methods.priors_frame(fit)
     if len(priors):
-        blocks.append(number.table(tables.priors_table(priors, "Priors, as they are stated and as they were used.")))
+        blocks.append(
+            number.table(fit_tables.priors_table(priors, "Priors, as they are stated and as they were used."))
+        )
     return [*blocks, Paragraph(methods.engine_paragraph(fit)), Paragraph(methods.summary_paragraph(fit))]
 
 

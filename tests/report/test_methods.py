@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from muscle_bayes.inference.diagnostics import Diagnostics, Finding
-from muscle_bayes.report import methods, tables
+from muscle_bayes.report import fit_tables, methods, tables
 
 
 def test_model_paragraph_names_outcome_event_terms_and_sites(bayes):
@@ -64,7 +64,7 @@ def test_missing_values_are_counted(bayes):
 
 def test_z_constants_are_in_raw_units(bayes):
     z = bayes.recipe.constants["lmm_z"]
-    rows = {row[0]: row for row in tables.constants_table(bayes, "").rows}
+    rows = {row[0]: row for row in fit_tables.constants_table(bayes, "").rows}
     assert rows["LMM"][1:] == (
         "lmm_cm3_per_kg_m2",
         "cm³/(kg/m²)",
@@ -82,7 +82,7 @@ def test_few_sites_are_explained_with_the_prior_that_was_used(bayes):
 
 
 def test_intercept_and_site_sd_stand_beside_maximum_likelihood(bayes, likelihood):
-    rows = {row[0]: row for row in tables.likelihood_comparison(bayes, likelihood, "").rows}
+    rows = {row[0]: row for row in fit_tables.likelihood_comparison(bayes, likelihood, "").rows}
     draws = bayes.coefficients()[:, 0]
     assert rows["Intercept"][1] == f"−{-draws.mean():.2f} ± {draws.std(ddof=1):.2f}"
     assert rows["SD of site effects"][2] == f"{likelihood.maximum.site_sd:.2f}"
