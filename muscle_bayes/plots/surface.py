@@ -28,6 +28,8 @@ from muscle_bayes.plots.style import (
 )
 
 _HATCH = "//////"
+# Two patterns, so that a print in grey still tells the sexes apart.
+_DASHES: dict[str, Any] = {"female": (0, (5, 2)), "male": (0, (1.5, 1.3))}
 
 
 def surface(
@@ -185,6 +187,9 @@ def _probability_panel(ax: Any, sheet: _Sheet, bar: Any = None) -> None:
     widths = {0.025: 1.4, 0.1: 0.5, 0.5: 0.5, 0.9: 0.5, 0.975: 1.4}
     levels = _inside(list(widths), shown)
     if levels:
+        heavy = [v for v in levels if widths[v] > 1]
+        if heavy:
+            ax.contour(sheet.x, sheet.y, shown, levels=heavy, colors="white", linewidths=2.4)
         lines = ax.contour(sheet.x, sheet.y, shown, levels=levels, colors=INK, linewidths=[widths[v] for v in levels])
         _label(ax, lines, {v: f"{v:g}" for v in levels})
     _mask(ax, sheet, sexes=False)
@@ -225,7 +230,15 @@ def _mask(ax: Any, sheet: _Sheet, *, sexes: bool) -> None:
         for name in sheet.attrs.get("sexes", []):
             own = sheet.matrix(f"supported_{name}").astype(float)
             if own.min() < own.max() and name in SEXES:
-                ax.contour(sheet.x, sheet.y, own, levels=[0.5], colors=SEXES[name], linewidths=0.8, linestyles="--")
+                ax.contour(
+                    sheet.x,
+                    sheet.y,
+                    own,
+                    levels=[0.5],
+                    colors=SEXES[name],
+                    linewidths=0.8,
+                    linestyles=[_DASHES.get(name, "--")],
+                )
     ax.plot(*sheet.attrs["reference"], "o", ms=3.5, mfc="white", mec=INK, mew=0.8, zorder=6)
 
 
@@ -282,7 +295,7 @@ def _reference(sheet: _Sheet) -> str:
 
 
 def _caption(sheet: _Sheet, sex: str | None) -> str:
-    who = f"{sex} persons" if sex else "either sex (dashed: each sex's own limit)"
+    who = f"{sex} persons" if sex else "either sex (broken lines: each sex's own limit)"
     level = f"{100 * sheet.attrs.get('interval', 0.95):g} %"
     return (
         f"{sample_text(sheet.attrs)}. {method_text(sheet.attrs)} Open dot: reference, odds ratio 1. Heavy line: the {level} "
