@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
 from muscle_bayes.study.progress import Progress
@@ -24,20 +24,25 @@ class ConsoleProgress(Progress):
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
         self._task: TaskID | None = None
+        self._total: int | None = None
 
     def start(self, stage: str, total: int | None = None) -> None:
         """Begin a bar; without a total, one that only moves."""
-        self._task = self._bars.add_task(stage, total=total, note="")
+        self._total = total
+        self._task = self._bars.add_task(stage, total=total, note="", count=f"0/{total:,}" if total else "")
 
     def advance(self, note: str = "") -> None:
         """Move the bar by one step."""
         if self._task is not None:
-            self._bars.update(self._task, advance=1, note=note)
+            done = int(self._bars.tasks[self._task].completed) + 1
+            self._bars.update(
+                self._task, completed=done, note=note, count=f"{done:,}/{self._total:,}" if self._total else ""
+            )
 
     def finish(self, note: str = "") -> None:
         """Fill the bar and say the result."""
         if self._task is not None:
-            total = self._bars.tasks[self._task].total or 1
+            total = self._total or 1
             self._bars.update(self._task, total=total, completed=total, note=note)
             self._bars.stop_task(self._task)
             self._task = None
@@ -84,7 +89,7 @@ def progress() -> Iterator[Progress]:
         SpinnerColumn(finished_text="✓"),
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
-        MofNCompleteColumn(),
+        TextColumn("{task.fields[count]}"),
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}", style="dim"),
     )

@@ -19,7 +19,8 @@ from muscle_bayes.report.results import Phantoms
 from muscle_bayes.study.fitting import figure_files, save_figure
 from muscle_bayes.study.folder import StudyFolder
 from muscle_bayes.study.lock import code_version, fingerprint
-from muscle_bayes.study.measuring import Person, measure_person
+from muscle_bayes.study.measuring import measure_person
+from muscle_bayes.study.people import Person
 
 REGIONS = ("trunk", "thigh")
 #: Which rows of a measurement are held against which row of the truth.

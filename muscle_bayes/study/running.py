@@ -14,7 +14,8 @@ from muscle_bayes.report.results import FitResults, Phantoms, StudyResults
 from muscle_bayes.study.fitting import Estimates, draw_figures, figure_files, fit_model, write_tables
 from muscle_bayes.study.folder import StudyFolder, StudyRun
 from muscle_bayes.study.lock import code_version, fingerprint
-from muscle_bayes.study.measuring import FAILURE_COLUMNS, Measured, measure_people, people_of, write_measured
+from muscle_bayes.study.measuring import FAILURE_COLUMNS, Measured, measure_people, write_measured
+from muscle_bayes.study.people import people_of
 from muscle_bayes.study.progress import Progress
 from muscle_bayes.study.settings import FitSection, Study, load_study
 

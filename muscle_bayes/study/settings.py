@@ -2,16 +2,14 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from muscle_bayes.cohort import Exposure
-from muscle_bayes.cohort.names import nearest
 from muscle_bayes.errors import StudyFileError
+from muscle_bayes.study.complaints import complaints
 
-_UNION_MEMBERS = frozenset({"str", "Recoding", "int", "float", "bool", "list[union[str,int,float]]"})
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -149,7 +147,15 @@ class ExclusionSection(BaseModel):
     name: str = Field(min_length=1)
     column: str
     op: Literal["==", "!=", "<", "<=", ">", ">=", "in", "not_in", "is_missing"]
-    value: str | int | float | bool | list[str | int | float] | None = None
+    value: Any = None
+
+    @field_validator("value")
+    @classmethod
+    def _plain(cls, value: Any) -> Any:
+        members = value if isinstance(value, list) else [value]
+        if not all(isinstance(member, str | int | float | bool | None) for member in members):
+            raise ValueError("a value is a text, a number, true or false, or a list of these")
+        return value
 
     def rule(self) -> dict[str, Any]:
         """Return the rule for `read_cohort`."""
@@ -295,68 +301,9 @@ def study_from(content: dict[str, Any], *, folder: Path, where: str = "study.tom
     try:
         return Study.model_validate({**content, "folder": folder.resolve()})
     except ValidationError as error:
-        told = list(dict.fromkeys(_tell(detail) for detail in _root_causes(error.errors())))
+        told = complaints(error, Study)
         if len(told) == 1:
             place, problem, remedy = told[0]
             raise StudyFileError(f"{where}, {place}" if place else where, problem, remedy) from error
         text = "; ".join(f"({i}) {place}: {problem}. {remedy}" for i, (place, problem, remedy) in enumerate(told, 1))
         raise StudyFileError(where, f"{len(told)} problems: {text}", "Correct all of them, then run again") from error
-
-
-def _root_causes(details: list[ErrorDetails]) -> list[ErrorDetails]:
-    """Return the complaints without those that only follow from others: a list is short because its member is wrong."""
-    places = [detail["loc"] for detail in details]
-
-    def follows(detail: ErrorDetails) -> bool:
-        loc = detail["loc"]
-        if detail["type"] == "too_short":
-            return any(place[: len(loc)] == loc and len(place) > len(loc) for place in places)
-        # "name or recoding": where a recoding was written, that it is no plain name is no news.
-        return bool(loc) and loc[-1] == "str" and any(place[: len(loc)] == (*loc[:-1], "Recoding") for place in places)
-
-    return [detail for detail in details if not follows(detail)]
-
-
-def _tell(detail: ErrorDetails) -> tuple[str, str, str]:
-    """Return place, problem and remedy of one complaint of pydantic."""
-    loc = [str(part) for part in detail["loc"]]
-    known = list(Recoding.model_fields) if loc[3:4] == ["Recoding"] else _keys_beside(loc)
-    # Members of a union (a column's plain name or recoding, a rule's value) are a level of pydantic's, not of the file.
-    loc = [part for level, part in enumerate(loc) if level != 3 or part not in _UNION_MEMBERS]
-    place = _place(loc)
-    kind, message = detail["type"], detail["msg"].removeprefix("Value error, ")
-    if kind == "extra_forbidden":
-        near = nearest(loc[-1], known)
-        remedy = f"Perhaps you meant {near!r}" if near else f"Use one of {', '.join(known)}"
-        return place, f"Unknown key {loc[-1]!r}", remedy
-    if kind == "missing":
-        return place, "This is missing", "Add it; `muscle-bayes init DIR` writes a study.toml that explains every key"
-    given = detail.get("input")
-    shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) else ""
-    return place, f"{message}{shown}", "Correct it"
-
-
-def _place(loc: list[str]) -> str:
-    """Return a location as people write it: `[[fits]] number 2, method`."""
-    if not loc:
-        return ""
-    table, rest = loc[0], loc[1:]
-    if rest and rest[0].isdigit():
-        return ", ".join([f"[[{table}]] number {int(rest[0]) + 1}", *rest[1:]])
-    return f"[{table}] {'.'.join(rest)}".strip()
-
-
-def _keys_beside(loc: list[str]) -> list[str]:
-    """Return the keys that the table of an unknown key does know."""
-    section: Any = Study
-    for part in loc[:-1]:
-        if part.isdigit() or not (isinstance(section, type) and issubclass(section, BaseModel)):
-            continue
-        if part not in section.model_fields:
-            break
-        annotation = section.model_fields[part].annotation
-        inside = [a for a in get_args(annotation) if isinstance(a, type) and issubclass(a, BaseModel)]
-        section = inside[0] if inside else annotation
-    if isinstance(section, type) and issubclass(section, BaseModel):
-        return [name for name in section.model_fields if name != "folder"]
-    return []

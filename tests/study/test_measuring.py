@@ -10,7 +10,7 @@ import pytest
 
 from muscle_bayes.errors import EmptyTableError
 from muscle_bayes.study import run
-from muscle_bayes.study.measuring import Person, find_images
+from muscle_bayes.study.people import Person, find_images
 
 SHARES = np.linspace(0.05, 0.6, 60)
 STUDY = """\
