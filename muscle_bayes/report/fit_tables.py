@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from muscle_bayes.estimands.labels import label_of, unit_of
-from muscle_bayes.estimands.rounding import estimate_text, number_text
+from muscle_bayes.estimands.rounding import decimals_shown, estimate_text, number_text
 from muscle_bayes.inference.psis import khat_threshold
 from muscle_bayes.report.quantities import sentence_case
 from muscle_bayes.report.tables import Table, whole_text
@@ -13,6 +14,9 @@ from muscle_bayes.report.text import level_text
 
 if TYPE_CHECKING:
     from muscle_bayes.inference import Fit
+
+#: Monte Carlo error of the 2.5 % quantile of a normal quantity, in errors of its mean: sqrt(p (1 - p)) / density.
+_END_ERROR = 2.67
 
 
 def constants_table(fit: "Fit", caption: str) -> Table:
@@ -111,7 +115,7 @@ def parameters_table(fit: "Fit", caption: str) -> Table:
     shown = [name for name in known if name in frame]
     rows = []
     for label, row in zip(frame.index, frame.to_dict("records"), strict=True):
-        rows.append((str(label), *(_parameter(name, row[name]) for name in shown)))
+        rows.append((str(label), *(_parameter(name, row) for name in shown)))
     headings = ("Parameter", *(known[name] for name in shown))
     numeric = frozenset(range(1, len(headings)))
     return Table(caption, headings, tuple(rows), numeric, note="Z-scored terms are per 1 Z, on the log-odds scale.")
@@ -120,20 +124,18 @@ def parameters_table(fit: "Fit", caption: str) -> Table:
 def likelihood_comparison(bayes: "Fit", ml: "Fit", caption: str) -> Table:
     """Return intercept and site SD of a posterior beside those of a maximum-likelihood fit of the same model."""
     assert ml.maximum is not None
-    draws = bayes.coefficients()[:, 0]
-    site_sd = bayes.site_sd()
     error = float(ml.maximum.covariance[0, 0]) ** 0.5
-    rows = [
+    ml_sd = "not in the model" if ml.maximum.site_sd is None else f"{ml.maximum.site_sd:.2f}"
+    rows = (
         (
             "Intercept",
-            f"{_two(draws.mean())} ± {draws.std(ddof=1):.2f}",
-            f"{_two(ml.maximum.coefficients[0])} ± {error:.2f}",
-        )
-    ]
-    ml_sd = "not in the model" if ml.maximum.site_sd is None else f"{ml.maximum.site_sd:.2f}"
-    rows.append(("SD of site effects", f"{site_sd.mean():.2f} ± {site_sd.std(ddof=1):.2f}", ml_sd))
+            _mean_sd(bayes, bayes.coefficients()[:, 0]),
+            f"{number_text(ml.maximum.coefficients[0], decimals=2)} ± {error:.2f}",
+        ),
+        ("SD of site effects", _mean_sd(bayes, bayes.site_sd()), ml_sd),
+    )
     headings = ("Log odds", "Posterior mean ± SD", "Maximum likelihood ± SE")
-    return Table(caption, headings, tuple(rows), frozenset({1, 2}))
+    return Table(caption, headings, rows, frozenset({1, 2}))
 
 
 def site_effects_table(frame: pd.DataFrame, caption: str) -> Table:
@@ -146,8 +148,9 @@ def site_effects_table(frame: pd.DataFrame, caption: str) -> Table:
     return Table(caption, ("Site", "Participants", heading), tuple(rows), frozenset({1, 2}), note=note)
 
 
-def _two(value: float) -> str:
-    return number_text(float(value), decimals=2)
+def _mean_sd(fit: "Fit", draws: np.ndarray) -> str:
+    decimals = decimals_shown(float(fit.mcse(draws, kind="mean")[0]))
+    return f"{number_text(float(draws.mean()), decimals=decimals)} ± {draws.std(ddof=1):.{decimals}f}"
 
 
 def _decimals(sd: float) -> int:
@@ -169,9 +172,15 @@ def _measure(name: str, value: Any) -> str:
     return number_text(value, decimals=0 if isinstance(value, int) else 2)
 
 
-def _parameter(name: str, value: float) -> str:
+def _parameter(name: str, row: dict[Any, Any]) -> str:
+    value = row[name]
     if pd.isna(value):
         return ""
     if name in {"ess_bulk", "ess_tail"}:
         return f"{value:,.0f}"
-    return number_text(value, decimals=4 if name == "mcse_mean" else 3)
+    if name == "mcse_mean":
+        return f"{value:.2g}"
+    if name == "r_hat":
+        return f"{value:.3f}"
+    error = row.get("mcse_mean", float("nan")) * (_END_ERROR if name in {"2.5 %", "97.5 %"} else 1.0)
+    return number_text(value, decimals=decimals_shown(error, most=3))

@@ -102,3 +102,15 @@ def test_odds_ratio_tables_round_by_the_monte_carlo_error(mcse, shown):
     table = tables.odds_ratio_table(frame, "", method="nuts")
     assert table.headings == ("Term", "Contrast", "Odds ratio (95 % interval)", "P(OR > 1)")
     assert table.rows[0][2] == shown
+
+
+def test_parameters_show_no_digit_beyond_their_monte_carlo_error(bayes):
+    shown = {row[0]: row for row in fit_tables.parameters_table(bayes, "").rows}
+    parameters = bayes.diagnostics.parameters
+    for label, row in parameters.iterrows():
+        unit = 10.0 ** -len(shown[label][1].partition(".")[2])
+        assert unit >= row["mcse_mean"]
+        end = 10.0 ** -len(shown[label][3].partition(".")[2])
+        assert end >= 2.6 * row["mcse_mean"]
+    # The quantile of a normal with 2.5 % below it: sqrt(0.025 * 0.975) / 0.0584 = 2.67 errors of the mean.
+    assert shown["intermat_z"][1].removeprefix("−")[:4] == f"{abs(parameters.loc['intermat_z', 'mean']):.2f}"
