@@ -174,7 +174,8 @@ def model_text(model: "Model") -> str:
         f"event     {model.event or model.outcome_label}",
     ]
     for name, exposure in model.exposures.items():
-        lines.append(f"exposure  {name}, contrast {exposure.contrast:g}, adverse {exposure.adverse}")
+        what = f"contrast {exposure.contrast:g}, adverse {exposure.adverse}" if exposure.adverse else "by level"
+        lines.append(f"exposure  {name}, {what}")
     lines.append("")
     for name, prior in model.normal_priors().items():
         reason = f" - {prior.reason}" if prior.reason else ""

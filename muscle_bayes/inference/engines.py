@@ -11,8 +11,9 @@ from muscle_bayes.inference.adapters import CHAINS, EngineResult, run_laplace, r
 from muscle_bayes.inference.diagnostics import Finding, design_findings
 from muscle_bayes.inference.fit import Fit, hash_rows
 from muscle_bayes.inference.support import describe_support
+from muscle_bayes.specification.catalogue import load_model
 from muscle_bayes.specification.design import Design
-from muscle_bayes.specification.model import Model, Priors, load_model
+from muscle_bayes.specification.model import Model, Priors
 
 
 def fit(

@@ -137,6 +137,12 @@ def _levels(model: Model, frame: pd.DataFrame, site: str | None) -> dict[str, tu
         if name in model.standardise or name in levels:
             continue
         if not pd.api.types.is_numeric_dtype(frame[name]) and not pd.api.types.is_bool_dtype(frame[name]):
+            if name in model.exposures:
+                raise InvalidValueError(
+                    f"column {name!r}",
+                    "it is an exposure and holds text, so its odds ratios need a reference that the model states",
+                    f"List its levels in the model's [levels], the reference first, and leave [exposures] {name} empty",
+                )
             levels[name] = tuple(sorted(frame[name].astype("str").unique()))
     for name, values in levels.items():
         present = set(as_levels(frame[name], values).dropna().astype("str").unique())

@@ -1,13 +1,10 @@
 """A model, as a model file of the catalogue states it."""
 
-import tomllib
-from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from muscle_bayes.errors import ModelFileError
-from muscle_bayes.resources import data_folder
 from muscle_bayes.specification.event import Event, parse_event
 from muscle_bayes.specification.formula import Formula, parse_formula
 from muscle_bayes.specification.priors import (
@@ -48,15 +45,16 @@ class ExposureTerm(BaseModel):
     Attributes
     ----------
     contrast : float
-        Units of the column that odds ratios are stated for.
-    adverse : {"high", "low"}
-        Which end goes with more of the outcome.
+        Units of the column that odds ratios and priors are stated for: 2 for a Z-score unless stated, else 1. A categorical
+        exposure has none to state: each level stands against the reference, one unit of its 0/1 column.
+    adverse : {"high", "low"} or None
+        Which end goes with more of the outcome; None for a categorical exposure, whose levels need not have ends.
     """
 
     model_config = _STRICT
 
     contrast: float = Field(default=2.0, gt=0)
-    adverse: Literal["high", "low"] = "high"
+    adverse: Literal["high", "low"] | None = "high"
 
 
 class Priors(BaseModel):
@@ -122,6 +120,31 @@ class Model(BaseModel):
     exposures: dict[str, ExposureTerm] = Field(default_factory=dict)
     priors: Priors = Field(default_factory=Priors)
     references: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _exposures(cls, data: Any) -> Any:
+        """Fill in what an exposure does not state, by what kind of column it is."""
+        if not isinstance(data, dict) or not isinstance(data.get("exposures"), dict):
+            return data
+        levels, z = (
+            set(table) if isinstance(table := data.get(key), dict) else set() for key in ("levels", "standardise")
+        )
+        stated = {}
+        for name, exposure in data["exposures"].items():
+            if not isinstance(exposure, dict | ExposureTerm):
+                return data
+            said = exposure if isinstance(exposure, dict) else exposure.model_dump(exclude_unset=True)
+            if name in levels:
+                if said.get("contrast", 1) != 1 or said.get("adverse") is not None:
+                    raise ValueError(
+                        f"[exposures] {name} is categorical: each level is compared with the reference, so it has neither "
+                        "contrast nor adverse"
+                    )
+                stated[name] = {**said, "contrast": 1.0, "adverse": None}
+            else:
+                stated[name] = {"contrast": 2.0 if name in z else 1.0, **said}
+        return {**data, "exposures": stated}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -200,14 +223,15 @@ class Model(BaseModel):
         }
         for term in self.parsed.terms:
             label = ":".join(term)
-            contrasts = [self.exposures[part].contrast for part in term if part in self.exposures]
+            named = [part for part in term if part in self.exposures]
             if label in self.priors.terms:
                 stated = self.priors.terms[label]
-            elif contrasts:
-                stated = set_prior(self.priors.set, contrasts[0], interaction=len(term) > 1)
+            elif named:
+                stated = set_prior(self.priors.set, self.exposures[named[0]].contrast, interaction=len(term) > 1)
             else:
                 stated = self.priors.adjustment
-            text = f"OR {stated.or_95[0]:.3g} to {stated.or_95[1]:.3g} per {stated.per:g}"
+            per = "per level against the reference" if set(named) & set(self.levels) else f"per {stated.per:g}"
+            text = f"OR {stated.or_95[0]:.3g} to {stated.or_95[1]:.3g} {per}"
             resolved[label] = NormalPrior(label, stated.mean, stated.sd, text, stated.reason)
         return resolved
 
@@ -230,7 +254,9 @@ class Model(BaseModel):
             try:
                 priors = Priors.model_validate(self.priors.model_dump() | {"set": priors})
             except ValidationError as error:
-                raise ModelFileError(f"priors={priors!r}", _first(error), "Take 'weak' or 'sceptical'") from error
+                raise ModelFileError(
+                    f"priors={priors!r}", first_complaint(error), "Take 'weak' or 'sceptical'"
+                ) from error
         return self.model_copy(update={"priors": priors})
 
     def design(self, cohort: Any) -> Any:
@@ -252,88 +278,19 @@ class Model(BaseModel):
         return to_pymc(self, self.design(cohort))
 
 
-def load_model(name: str | Path) -> Model:
-    """Load a model of the catalogue by name, or a model file.
+def first_complaint(error: ValidationError) -> str:
+    """Say the first complaint of pydantic in one sentence.
 
     Parameters
     ----------
-    name : str or pathlib.Path
-        Such as ``cbp_interaction`` or ``my_models/walking.toml``.
+    error : pydantic.ValidationError
+        Of a model file.
 
     Returns
     -------
-    Model
-        The validated model.
-
-    Raises
-    ------
-    ModelFileError
-        Where there is no such model, or the file breaks a rule of the format.
+    str
+        Place and message.
     """
-    path = Path(name)
-    if path.suffix != ".toml":
-        path = data_folder("models") / f"{name}.toml"
-        if not path.is_file():
-            raise ModelFileError(
-                f"model {str(name)!r}",
-                "there is no such model",
-                f"Take one of {', '.join(list_models())}, or a file NAME.toml",
-            )
-    if not path.is_file():
-        raise ModelFileError(str(path), "there is no such file", "Check the path")
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ModelFileError(
-            str(path), f"not a TOML file: {error}", "Mend the line, or start from a file of the catalogue"
-        ) from error
-    return read_model(content, name=path.stem, where=str(path))
-
-
-def read_model(content: dict[str, Any], *, name: str, where: str) -> Model:
-    """Build a model from the content of a model file.
-
-    Parameters
-    ----------
-    content : dict
-        The parsed TOML.
-    name : str
-        The model's name.
-    where : str
-        What an error names.
-
-    Returns
-    -------
-    Model
-        The validated model.
-
-    Raises
-    ------
-    ModelFileError
-        Where the content breaks a rule of the format.
-    """
-    content = dict(content)
-    priors = dict(content.pop("priors", {}))
-    named = {key: priors.pop(key) for key in ("set", "intercept", "adjustment", "site_sd") if key in priors}
-    try:
-        return Model.model_validate({"name": name, **content, "priors": {**named, "terms": priors}})
-    except ValidationError as error:
-        raise ModelFileError(where, _first(error), "Mend that line; models/README.md describes every key") from error
-
-
-def list_models() -> list[str]:
-    """Return the names of the catalogue.
-
-    Returns
-    -------
-    list of str
-        Sorted by name.
-    """
-    return sorted(path.stem for path in data_folder("models").glob("*.toml"))
-
-
-def _first(error: ValidationError) -> str:
-    """Say the first complaint of pydantic in one sentence."""
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")

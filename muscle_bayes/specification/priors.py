@@ -170,5 +170,5 @@ def set_prior(name: str, contrast: float, *, interaction: bool) -> OddsRatioPrio
     return OddsRatioPrior(
         or_95=(lower, upper),
         per=contrast,
-        reason=f"set {name!r}: {what} per {contrast:g} units in {lower:.3g} to {upper:g}",
+        reason=f"set {name!r}: {what} per {contrast:g} {'unit' if contrast == 1 else 'units'} in {lower:.3g} to {upper:g}",
     )

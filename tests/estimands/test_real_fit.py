@@ -9,7 +9,7 @@ from muscle_bayes.estimands import interaction, nomogram, odds_ratio_surface, od
 from muscle_bayes.inference import fit as fit_model
 from muscle_bayes.inference import load_fit
 from muscle_bayes.simulation import simulate_cohort
-from muscle_bayes.specification.model import load_model
+from muscle_bayes.specification import load_model
 
 
 @pytest.fixture(scope="module")

@@ -109,6 +109,11 @@ def test_an_unlisted_text_column_takes_its_levels_in_sorted_order(table: pd.Data
     assert model.design(table).recipe.levels == {"sex": ("female", "male")}
 
 
+def test_a_text_exposure_needs_a_stated_reference(table: pd.DataFrame) -> None:
+    with pytest.raises(InvalidValueError, match=r"'activity'.*exposure.*\[levels\]"):
+        Model(formula="cbp ~ activity", exposures={"activity": {}}).design(table)
+
+
 def test_simulated_data_say_so(table: pd.DataFrame) -> None:
     assert not MODEL.design(table).simulated
     assert MODEL.design(table.assign(simulated=1)).simulated

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from muscle_bayes.errors import FormulaError, ModelFileError
-from muscle_bayes.specification import Model, list_models, load_model, read_model
+from muscle_bayes.specification import ExposureTerm, Model, list_models, load_model, read_model
 
 CATALOGUE = Path(__file__).resolve().parents[2] / "models"
 
@@ -17,8 +17,40 @@ def test_every_model_of_the_catalogue_loads_and_says_what_it_is() -> None:
         assert model.title
         assert model.question.endswith("?")
         assert model.references
-        assert {exposure.contrast for exposure in model.exposures.values()} == {2}
-        assert model.exposures["lmm_z"].adverse == "low"
+        for exposure, term in model.exposures.items():
+            if exposure in model.levels:
+                assert (term.contrast, term.adverse) == (1, None)
+            else:
+                assert (term.contrast, term.adverse) == (2, {"intermat_z": "high", "lmm_z": "low"}[exposure])
+
+
+def test_what_must_certify_is_in_the_catalogue() -> None:
+    assert {"cbp_main", "cbp_interaction", "cbp_sex", "cbp_activity", "cbp_unadjusted", "pain_nrs4"} <= set(
+        list_models()
+    )
+
+
+def test_contrast_of_an_exposure_follows_its_kind() -> None:
+    model = Model(
+        formula="y ~ a_z + b + c",
+        standardise={"a_z": {"from": "a"}},
+        levels={"c": ["no", "some", "much"]},
+        exposures={"a_z": {}, "b": ExposureTerm(adverse="low"), "c": {}},
+    )
+    assert {name: (term.contrast, term.adverse) for name, term in model.exposures.items()} == {
+        "a_z": (2, "high"),
+        "b": (1, "low"),
+        "c": (1, None),
+    }
+    assert Model.model_validate(model.model_dump(mode="json", by_alias=True)) == model
+    assert "per level against the reference" in model.normal_priors()["c"].stated
+
+
+@pytest.mark.parametrize("slip", [{"contrast": 2}, {"adverse": "high"}, {"contrast": 1, "adverse": "low"}])
+def test_a_categorical_exposure_has_neither_contrast_nor_adverse(slip: dict) -> None:
+    content = {"formula": "y ~ x", "levels": {"x": ["a", "b"]}, "exposures": {"x": slip}}
+    with pytest.raises(ModelFileError, match="x is categorical"):
+        read_model(content, name="slip", where="slip.toml")
 
 
 def test_the_main_model_adjusts_for_what_the_paper_adjusts_for() -> None:
