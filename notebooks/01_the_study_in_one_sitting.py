@@ -468,16 +468,17 @@ predicted = pd.concat(nomogram.predict(person, site=site) for site in ("known", 
 predicted[["site", "text", "total_points", "outside"]].set_index("site")
 
 # %% [markdown]
-# `outside` would name an exposure that is beyond the 1st to 99th percentile of persons of the same sex and age. What each
-# predictor adds to the log odds, against the average person:
+# The three probabilities are much alike; their intervals are not. Someone who carries this model to a new place needs the widest
+# one. `outside` is empty here: it would name an exposure beyond the 1st to 99th percentile of persons of the same sex and age.
+#
+# What each predictor adds to the log odds, against the average person:
 
 # %%
 nomogram.contributions(person)[["label", "value", "points", "text", "role"]]
 
 # %% [markdown]
-# The three point estimates are much alike; the intervals are not. Someone who carries this model to a new place needs the widest
-# one. And all three are intervals of a *probability*. Whether this person has chronic back pain stays a coin with that
-# probability. The nomogram is for research and not for clinical decisions.
+# All of these are intervals of a *probability*. Whether this person has chronic back pain stays a coin with that probability. The
+# nomogram is for research and not for clinical decisions.
 #
 # ## 11. What this cannot tell
 #
