@@ -133,6 +133,12 @@ def quantify(
     fat: File = None,
     image: File = None,
     labels: File = None,
+    scheme: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="Label ids of another tool: id, muscle, side; or an ITK-SNAP file."
+        ),
+    ] = None,
     backend: Annotated[
         Backend | None, typer.Option(help="labelmap reads --labels; hull finds the muscle of limbs.")
     ] = None,
@@ -156,6 +162,7 @@ def quantify(
     if water is None and image is None:
         raise typer.BadParameter("give --water and --fat of a Dixon scan, or --image")
     from muscle_bayes.cli.printing import print_measurements
+    from muscle_bayes.imaging import SCHEME
     from muscle_bayes.imaging import quantify as measure
 
     if overlay is not None:
@@ -173,6 +180,7 @@ def quantify(
         session_id=session,
         region=region,
         overlay=overlay,
+        scheme=scheme if scheme is not None else SCHEME,
     )
     if out is not None:
         from muscle_bayes.cohort.files import whole_file

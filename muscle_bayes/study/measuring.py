@@ -60,7 +60,7 @@ def measure_person(
     Parameters
     ----------
     files : mapping of str to pathlib.Path
-        Role -> file.
+        Role (water, fat, image, labels, scheme) -> file.
     person : Person
         Whose.
     folder : pathlib.Path
@@ -103,7 +103,7 @@ def measure_person(
         if sha256(text.encode()).hexdigest() == before.get("table_sha256"):
             return _parse(text, before.get("notes", [])), True
 
-    from muscle_bayes.imaging import quantify
+    from muscle_bayes.imaging import SCHEME, quantify
 
     with whole_file(overlay) if overlay is not None else nullcontext() as drawing:
         table = quantify(
@@ -119,6 +119,7 @@ def measure_person(
             session_id=person.session_id,
             simulated=person.simulated,
             overlay=drawing,
+            scheme=files.get("scheme", SCHEME),
         )
     text = table.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n")
     notes = [str(note) for note in table.attrs.get("notes", [])]
@@ -166,6 +167,7 @@ def measure_people(
     people: Iterable[Person],
     images: ImagesSection,
     root: Path,
+    scheme: Path | None,
     out: Path,
     exposure: Exposure,
     progress: Progress,
@@ -180,6 +182,8 @@ def measure_people(
         Patterns and backend.
     root : pathlib.Path
         Folder that the patterns start from.
+    scheme : pathlib.Path or None
+        What label ids mean, for labels of another tool.
     out : pathlib.Path
         Folder of the study's results.
     exposure : Exposure
@@ -206,6 +210,8 @@ def measure_people(
     for person in people:
         try:
             files = find_images(root, images.patterns, person)
+            if scheme is not None:
+                files["scheme"] = scheme
             folder = out / "derivatives" / person.folder
             table, again = measure_person(files, person, folder, backend=images.backend, exposure=exposure)
             tables.append(table)

@@ -108,8 +108,11 @@ def _measure(folder: StudyFolder) -> Measured:
         exposure={"session": study.exposure.session} if study.exposure else None,
     )
     root = study.resolve(study.images.root)
+    scheme = study.resolve(study.images.scheme) if study.images.scheme else None
+    if scheme is not None:
+        folder.input_hash(scheme)
     measured = measure_people(
-        people_of(people.table), study.images, root, folder.out, _exposure(study), folder.progress
+        people_of(people.table), study.images, root, scheme, folder.out, _exposure(study), folder.progress
     )
     # Each person's sidecar knows whether the images were measured before; the joined table costs nothing to write again.
     stage = "measurements"

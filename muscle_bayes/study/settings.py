@@ -84,6 +84,9 @@ class ImagesSection(BaseModel):
         fat of a Dixon pair, or `image`, one contrast.
     backend : {"labelmap", "hull"}
         `labelmap` reads `labels`; `hull` finds the muscle compartment of limbs without them.
+    scheme : pathlib.Path, optional
+        What the ids of another tool's labels mean: a table with id, muscle and side, or an ITK-SNAP label file; relative to
+        study.toml.
     weights : str, optional
         Of a network; the two backends of this version have none.
     """
@@ -97,6 +100,7 @@ class ImagesSection(BaseModel):
     image: str | None = None
     labels: str | None = None
     backend: Literal["labelmap", "hull"] = "labelmap"
+    scheme: Path | None = None
     weights: str | None = None
 
     @model_validator(mode="after")
@@ -109,6 +113,8 @@ class ImagesSection(BaseModel):
             raise ValueError('backend = "labelmap" needs labels, a pattern of label maps')
         if self.backend == "hull" and self.labels is not None:
             raise ValueError('backend = "hull" finds the compartment itself: take labels out, or use "labelmap"')
+        if self.scheme is not None and self.labels is None:
+            raise ValueError("scheme says what labels mean, and there are no labels: take it out")
         if self.weights is not None:
             raise ValueError(f"backend {self.backend!r} has no weights: take the key out")
         return self

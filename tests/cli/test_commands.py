@@ -255,3 +255,30 @@ def test_the_real_calf(call: Call, shared_data: Path) -> None:
     assert 0.2 < rows.loc["both", "intermat_threshold_percent"] < 1.0
     assert 2850 < rows.loc["both", "compartment_cm3"] < 2950
     assert rows.loc["left", "compartment_cm3"] == pytest.approx(rows.loc["right", "compartment_cm3"], rel=0.05)
+
+
+def test_fit_writes_posterior_tables_and_report(
+    call: Call, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import muscle_bayes.study.running as running
+
+    monkeypatch.setattr(running, "draw_figures", lambda *_: {})
+    out = tmp_path / "out"
+    arguments = ["fit", table, "--model", "cbp_main", "--method", "ml", "--out", out]
+    shown = call(*arguments)
+    assert shown.code == 0, shown.err
+    assert "cbp_main, simulated data: odds ratios of the exposures" in shown.out
+    assert "InterMAT, per 2 Z" in shown.out
+    for name in (
+        "fits/cbp_main/posterior.nc",
+        "fits/cbp_main/diagnostics.json",
+        "tables/cbp_main_odds_ratios.csv",
+        "report.html",
+    ):
+        assert (out / name).is_file()
+    content = json.loads(call(*arguments, "--json").out)
+    assert content["made"] == []
+    fitted = muscle_bayes.fit("cbp_main", pd.read_csv(table), method="ml")
+    expected = muscle_bayes.odds_ratios(fitted).set_index("term")["estimate"]
+    rows = {row["term"]: row["estimate"] for row in content["odds_ratios"]["cbp_main"]}
+    assert rows["intermat_z"] == pytest.approx(expected["intermat_z"], rel=1e-6)

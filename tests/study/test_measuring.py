@@ -155,3 +155,24 @@ def test_bids_folders_keep_different_identifiers_apart() -> None:
     assert Person("007").folder == Path("sub-007/anat")
     assert Person("a-1").folder != Person("a1").folder
     assert Person("Müller").entities.isascii()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_labels_of_another_tool_are_read_by_their_scheme(study: Path) -> None:
+    ids = pd.read_csv(study / "participants.csv")["participant_id"].tolist()
+    for name in ids:
+        path = study / "images" / f"sub-{name}" / "x_dseg.nii.gz"
+        labels = nib.load(path)
+        data = np.asarray(labels.dataobj)
+        nib.save(
+            nib.Nifti1Image(np.where(data == 3, 46, np.where(data == 4, 47, data)).astype(np.uint8), labels.affine),
+            path,
+        )
+    (study / "scheme.csv").write_text("id,muscle,side\n46,autochthonous,left\n47,autochthonous,right\n")
+    toml = study / "study.toml"
+    toml.write_text(toml.read_text().replace('root = "images"', 'root = "images"\nscheme = "scheme.csv"'))
+    made = run(study)
+    assert len(made.failures) == 3
+    measured = pd.read_parquet(made.out / "cohort.parquet").set_index("participant_id")
+    expected = pd.Series(100 * SHARES, index=ids).drop([ids[3], ids[7], ids[11]])
+    np.testing.assert_allclose(measured.loc[expected.index, "intermat_percent"], expected, rtol=1e-5)
