@@ -14,14 +14,21 @@ which is non-centred where the data say little (s_k << tau) and centred where th
 Jacobian is exact, and the target is the exact posterior: the expansion decides about speed only.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
-from muscle_bayes.inference.density import LogitLikelihood, log_density_and_gradient
-from muscle_bayes.inference.laplace_conditional import ExpandedConditional, prior_location, prior_precision
+from muscle_bayes.inference.density import LogitLikelihood, log_density_and_gradient, log_prior_log_sd
+from muscle_bayes.inference.laplace_conditional import (
+    ExpandedConditional,
+    conditional_mode,
+    prior_location,
+    prior_precision,
+)
+from muscle_bayes.inference.marginal_likelihood import MarginalLikelihood
 from muscle_bayes.inference.problem import LogitProblem
 
 LARGEST_ROTATION = 500  # above, the effects of a term are scaled one by one instead of rotated
@@ -150,18 +157,39 @@ def standardise(likelihood: LogitLikelihood) -> Coordinates:
     problem = likelihood.problem
     terms = problem.n_terms
     centre, scale = np.log(0.5 * problem.sd_scale), np.ones(terms)
+    points = np.linspace(-5, 3, 121 if problem.n_effects <= LARGEST_ROTATION else 33)
     for _ in range(2):
-        conditional = ExpandedConditional(likelihood)
-        conditional.add(centre[None])
+        log_marginal = _marginal(likelihood, centre)
         for t in range(terms):
-            line = np.repeat(centre[None], 121, axis=0)
-            line[:, t] = np.log(problem.sd_scale[t]) + np.linspace(-5, 3, 121)
-            log_marginal = conditional.log_marginal(line)
-            share = np.exp(log_marginal - log_marginal.max())
+            line = np.repeat(centre[None], len(points), axis=0)
+            line[:, t] = np.log(problem.sd_scale[t]) + points
+            values = log_marginal(line)
+            share = np.exp(values - values.max())
             share /= share.sum()
             centre[t] = share @ line[:, t]
             scale[t] = np.sqrt(share @ (line[:, t] - centre[t]) ** 2)
     return Coordinates(likelihood, centre, np.maximum(scale, 0.02))
+
+
+def _marginal(likelihood: LogitLikelihood, centre: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Approximate log p(y, log sd): with few effects from one expansion, else with the coefficients held."""
+    problem = likelihood.problem
+    if problem.n_effects <= LARGEST_ROTATION:
+        conditional = ExpandedConditional(likelihood)
+        conditional.add(centre[None])
+        return conditional.log_marginal
+    marginal = MarginalLikelihood(problem)
+    plain = LogitProblem(problem.y, problem.X, (), problem.prior_mean, problem.prior_sd, np.empty(0))
+    start = problem.prior_mean.copy()
+    start[0] = np.log((problem.y.sum() + 0.5) / (problem.n - problem.y.sum() + 0.5))
+    beta = conditional_mode(LogitLikelihood(plain), np.empty(0), start).x
+
+    def log_marginal(line: np.ndarray) -> np.ndarray:
+        order = [t for block in marginal.blocks for t in block.terms]
+        values = [marginal.value(np.concatenate([np.exp(log_sd[order]), beta])) for log_sd in line]
+        return np.array(values) + log_prior_log_sd(problem, line)
+
+    return log_marginal
 
 
 def positions_to_parameters(coordinates: Coordinates, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from muscle_bayes.errors import InvalidValueError
 from muscle_bayes.inference.density import LogitLikelihood, available_threads
 from muscle_bayes.inference.laplace_certificate import Certificate, certify
 from muscle_bayes.inference.laplace_conditional import ExpandedConditional
@@ -22,7 +23,9 @@ from muscle_bayes.inference.psis import effective_size, log_mean, pareto_smooth,
 NODE_SPACING = {1: 0.5, 2: 1.0, 3: 1.5}  # of the expansions in log SD, by number of group terms
 FEW_GROUPS = 30  # up to here effects are proposed with the coefficients
 MANY_ROWS = 200  # rows a group from which that also works for more groups
-MOST_EFFECTS = 150  # in a joint proposal, before it is not worth trying
+MOST_EFFECTS = 150  # in a joint proposal, before quadrature is better
+MOST_TERMS = 3  # of which a grid of SDs is affordable
+HOPELESS = 400  # effects, beyond which no joint proposal is tried
 
 
 @dataclass(frozen=True)
@@ -102,11 +105,22 @@ def laplace_posterior(
     -------
     LaplacePosterior
         Draws, weights and certificate; use the draws only where `certificate.passed`.
+
+    Raises
+    ------
+    InvalidValueError
+        More than three group terms, or several with more than 400 effects: not a problem for this engine.
     """
     threads = threads or available_threads()
     rng = np.random.default_rng(seed)
     if groups_are_many_and_small(problem):
         return _integrated(problem, draws, least_ess, threads, log_sd_limits, rng)
+    if problem.n_terms > MOST_TERMS or problem.n_effects > HOPELESS:
+        raise InvalidValueError(
+            where=f"{problem.n_terms} group terms with {problem.n_effects} effects",
+            problem="importance sampling has no hope of a certificate with so many dimensions",
+            remedy="sample by NUTS",
+        )
     conditional = ExpandedConditional(LogitLikelihood(problem))
     with threadpool_limits(1, user_api="blas"):
         proposal = _proposal(conditional, log_sd_limits)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
+from muscle_bayes.errors import InvalidValueError
 from muscle_bayes.inference.laplace import LaplacePosterior, groups_are_many_and_small, laplace_posterior
 from muscle_bayes.inference.laplace_grid import prior_box
 from muscle_bayes.inference.problem import GroupTerm, LogitProblem
@@ -151,6 +152,15 @@ def test_no_group_term_is_certified_too() -> None:
     assert posterior.effects == []
     assert posterior.sd.shape == (4000, 0)
     assert posterior.ess > 3000
+
+
+def test_several_terms_with_many_effects_are_refused() -> None:
+    rng = np.random.default_rng(1)
+    groups = tuple(GroupTerm(f"g{t}", rng.integers(250, size=600), 250) for t in range(2))
+    y = (rng.uniform(size=600) < 0.4).astype(float)
+    problem = LogitProblem(y, np.ones((600, 1)), groups, np.zeros(1), np.ones(1), np.full(2, 0.5))
+    with pytest.raises(InvalidValueError, match="NUTS"):
+        laplace_posterior(problem)
 
 
 def test_draws_are_copies_of_the_weighted_ones_and_the_seed_decides() -> None:

@@ -28,7 +28,7 @@ def make_problem(seed: int, n: int, levels: tuple[int, ...], site_sd: float = 0.
     return LogitProblem(y, X, tuple(groups), np.zeros(3), np.full(3, 1.5), np.full(len(levels), 0.5))
 
 
-@pytest.mark.parametrize("levels", [(), (5,), (6, 4), (30,)])
+@pytest.mark.parametrize("levels", [(), (5,), (6, 4), (30,), (520,)])
 def test_coordinates_carry_density_and_gradient_over(levels: tuple[int, ...]) -> None:
     problem = make_problem(1, 400, levels)
     coordinates = standardise(LogitLikelihood(problem))
