@@ -1,6 +1,7 @@
 """The gate: whether a fit may be used, and what a reader should know about it, in plain words."""
 
 from dataclasses import dataclass, field
+from textwrap import fill
 from typing import Any, Literal
 
 import numpy as np
@@ -55,11 +56,16 @@ class Diagnostics:
         """Whether no finding is a failure."""
         return not any(finding.kind == "failure" for finding in self.findings)
 
+    @property
+    def verdict(self) -> str:
+        """The verdict and the measures in one line."""
+        measures = ", ".join(f"{name} {_short(value)}" for name, value in self.measures.items())
+        return f"{'passed' if self.passed else 'FAILED'}: {measures}"
+
     def __str__(self) -> str:
         """Return the verdict, the measures and the findings, one a line."""
-        measures = ", ".join(f"{name} {_short(value)}" for name, value in self.measures.items())
-        lines = [f"{'passed' if self.passed else 'FAILED'}: {measures}"]
-        return "\n".join([*lines, *(f"- {finding.kind}: {finding.text}" for finding in self.findings)])
+        findings = (f"- {finding.kind}: {finding.text}" for finding in self.findings)
+        return "\n".join([self.verdict, *(fill(line, 110, subsequent_indent="  ") for line in findings)])
 
 
 def parameter_arrays(draws: Draws, recipe: Recipe) -> dict[str, np.ndarray]:
@@ -243,4 +249,6 @@ def _fail(text: str) -> Finding:
 
 
 def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.3g}"

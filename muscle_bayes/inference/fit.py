@@ -260,8 +260,8 @@ class Fit:
         findings = "".join(f"<li>{finding.kind}: {finding.text}</li>" for finding in self.diagnostics.findings)
         return (
             f"<p><strong>{self.model.title or self.model.name}</strong>{simulated}<br><code>{self.model.parsed}</code><br>"
-            f"{self.method}, seed {self.seed}: {self.n:,} participants, {self.events:,} events; gate "
-            f"{'passed' if self.diagnostics.passed else 'FAILED'}</p><ul>{findings}</ul>{table}"
+            f"{self.method}, seed {self.seed}: {self.n:,} participants, {self.events:,} events<br>"
+            f"Gate {self.diagnostics.verdict}</p><ul>{findings}</ul>{table}"
         )
 
 
