@@ -128,10 +128,11 @@ def draw_figure(ranks: np.ndarray, names: list[str], title: str, path: Path) -> 
         axis.plot(share, (ranks[:, k, None] <= points).mean(axis=0) - share, color="#1f4e79", lw=1.2)
         axis.axhline(0, color="0.5", lw=0.6)
         axis.set_title(names[k], fontsize=8)
-        axis.tick_params(labelsize=7)
+        axis.tick_params(labelsize=7, labelbottom=k + columns >= len(names))
     figure.supxlabel("Rank of the truth among posterior draws (share)", fontsize=9)
     figure.supylabel("Empirical less uniform distribution function", fontsize=9)
-    figure.suptitle(title, fontsize=10)
+    share_inside = f"grey: a right engine stays inside in all panels together with probability {1 - FAMILY:.0%}"
+    figure.suptitle(f"{title}\n{share_inside}", fontsize=10)
     figure.tight_layout()
     figure.savefig(path, dpi=130)
     plt.close(figure)

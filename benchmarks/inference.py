@@ -144,9 +144,8 @@ def bambi_fit(folder: Path, seed: int, method: str) -> Callable[[], dict[str, An
     design = model.design(table)
 
     def fit() -> dict[str, Any]:
-        options = {"progress_bar": False} if method == "nutpie" else {"progressbar": False}
         tree = to_bambi(model, design).fit(
-            draws=1000, tune=1000, chains=4, random_seed=seed, inference_method=method, **options
+            draws=1000, tune=1000, chains=4, random_seed=seed, inference_method=method, progressbar=False
         )
         posterior = tree["posterior"]
         names = [name for name in posterior.data_vars if posterior[name].size < 1e6]
