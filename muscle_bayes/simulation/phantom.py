@@ -164,7 +164,7 @@ def simulate_phantom(
     muscle_fat_fraction : float
         Proton density fat fraction of lean muscle.
     supersample : (3,) tuple of int, optional
-        Fine voxels per voxel; by default at least 2 in the plane and at most 1 mm wide.
+        Fine voxels per voxel; by default at least 3 in the plane, an odd number, and at most 1 mm wide.
 
     Returns
     -------

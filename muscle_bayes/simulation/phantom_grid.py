@@ -63,8 +63,13 @@ class Grid:
 
 
 def default_fine(voxel_mm: tuple[float, float, float]) -> tuple[int, int, int]:
-    """Return the fine voxels per voxel: at least 2 in the plane and at most 1 mm wide, at most 4 mm high."""
-    return (*(max(2, int(np.ceil(v - 1e-6))) for v in voxel_mm[:2]), max(1, int(np.ceil(voxel_mm[2] / 4.0 - 1e-6))))  # type: ignore[return-value]
+    """Return the fine voxels per voxel: at least 3 in the plane and at most 1 mm wide, at most 4 mm high.
+
+    In the plane the number is odd: on an even grid a voxel that is half fat ties, which the threshold counts as lean, and
+    measured InterMAT would jump where the number changes between even and odd.
+    """
+    across, along = (max(3, int(np.ceil(v - 1e-6))) for v in voxel_mm[:2])
+    return (across + 1 - across % 2, along + 1 - along % 2, max(1, int(np.ceil(voxel_mm[2] / 4.0 - 1e-6))))
 
 
 def grid_for(body: Body, voxel_mm: tuple[float, float, float], fine: tuple[int, int, int] | None = None) -> Grid:

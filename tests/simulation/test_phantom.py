@@ -181,6 +181,18 @@ def test_threshold_intermat_falls_with_the_voxel_size_and_the_fat_signal_does_no
     assert mean_fraction[0] == pytest.approx(0.08 * 0.90 + 0.92 * 0.04, abs=5e-4)
 
 
+def test_threshold_intermat_falls_with_the_voxel_size_on_the_default_fine_grid() -> None:
+    measured = []
+    for width in (1.4, 2.0, 2.8, 4.0):
+        phantom = simulate_phantom(
+            "thigh", intermat_percent=8.0, seed=6, voxel_mm=(width, width, 10.0), snr=math.inf, bias=False
+        )
+        water, fat, labels = array(phantom.water), array(phantom.fat), array(phantom.labels)
+        muscle = (labels >= 9) & (labels <= 16)
+        measured.append(100 * (fat[muscle] >= 0.5 * (water[muscle] + fat[muscle])).mean())
+    assert 8.0 > measured[0] > measured[1] > measured[2] > measured[3]
+
+
 @pytest.mark.parametrize("kind", ["whole", "partial", "station"])
 def test_a_swap_exchanges_water_and_fat_exactly_where_it_says(thigh: Phantom, kind: str) -> None:
     swapped = simulate_phantom("thigh", seed=1, swap=kind, **COARSE)

@@ -107,8 +107,8 @@ def test_tissues_have_labels_of_the_scheme() -> None:
     assert all(0 <= tissue.fat_fraction <= 1 for tissue in TISSUES.values())
 
 
-@pytest.mark.parametrize(("voxel", "fine"), [((1.4, 1.4, 3.0), (2, 2, 1)), ((3.0, 1.0, 6.0), (3, 2, 2))])
-def test_the_fine_grid_is_at_most_a_millimetre_wide(
+@pytest.mark.parametrize(("voxel", "fine"), [((1.4, 1.4, 3.0), (3, 3, 1)), ((3.2, 1.0, 6.0), (5, 3, 2))])
+def test_the_fine_grid_is_odd_and_at_most_a_millimetre_wide(
     voxel: tuple[float, float, float], fine: tuple[int, int, int]
 ) -> None:
     assert default_fine(voxel) == fine
