@@ -29,6 +29,7 @@ type ImageSource = str | Path | SpatialImage
 #: Two grids are the same where no corner lies further apart than this share of a voxel.
 GRID_TOLERANCE_VOXEL = 0.05
 
+_RESAMPLE = "Resample one onto the other (labels with nearest neighbour), or give the files of one acquisition"
 _MILLIMETRES = {"meter": 1000.0, "micron": 0.001}
 
 
@@ -88,7 +89,7 @@ def read_volume(source: ImageSource, role: str) -> Volume:
     ImageError
         `CorruptImageError`, `ImageDimensionError`, `ImageUnitsError` or `EmptyImageError`.
     """
-    image, name, sha256 = _open(source, role)
+    image, name, sha256 = open_image(source, role)
     with _unreadable(name):
         dtype = image.get_data_dtype()
         if dtype.fields is not None or np.issubdtype(dtype, np.complexfloating):
@@ -139,7 +140,38 @@ def read_labels(source: ImageSource, role: str = "labels") -> Volume:
     ImageError
         As in `read_volume`.
     """
-    image, name, sha256 = _open(source, role)
+    return label_volume(*open_image(source, role), role)
+
+
+def label_volume(image: SpatialImage, name: str, sha256: str, role: str = "labels", *, empty: bool = False) -> Volume:
+    """Check and read the label map of an opened image.
+
+    Parameters
+    ----------
+    image, name, sha256
+        From `open_image`.
+    role : str
+        What the image is, for messages.
+    empty : bool
+        Whether a map without any label is let through, such as the mask of a class that is not in view.
+
+    Returns
+    -------
+    Volume
+        int32 data.
+
+    Raises
+    ------
+    ImageError
+        As in `read_labels`.
+    """
+    if any(size > 1 for size in image.shape[3:]):
+        raise ImageDimensionError(
+            where=name,
+            problem=f"{role} has the shape {' x '.join(map(str, image.shape))}: a volume for each class (one-hot or "
+            "probabilities) or time point does not say which label a voxel has",
+            remedy="Save one three-dimensional label map; of class probabilities the most probable class (argmax)",
+        )
     with _unreadable(name):
         values = np.asanyarray(image.dataobj)
     if values.dtype.fields is not None or np.iscomplexobj(values):
@@ -162,7 +194,7 @@ def read_labels(source: ImageSource, role: str = "labels") -> Volume:
             problem=f"label values run from {values.min():g} to {values.max():g}; ids are whole numbers of at least 0",
             remedy="Give a label map, not an image",
         )
-    if not values.any():
+    if not empty and not values.any():
         raise LabelSchemeError(
             where=name, problem="no voxel is labelled", remedy="Give the label map that belongs to this image"
         )
@@ -170,13 +202,15 @@ def read_labels(source: ImageSource, role: str = "labels") -> Volume:
     return Volume(data, affine, name, sha256, _orientation_known(image))
 
 
-def require_same_grid(first: Volume, second: Volume) -> None:
+def require_same_grid(first: Volume, second: Volume, remedy: str = _RESAMPLE) -> None:
     """Raise unless two volumes lie on the same grid.
 
     Parameters
     ----------
     first, second : Volume
         Volumes that are measured together.
+    remedy : str
+        What to do about a difference.
 
     Raises
     ------
@@ -184,7 +218,6 @@ def require_same_grid(first: Volume, second: Volume) -> None:
         Naming both files and how they differ.
     """
     where = f"{first.name} and {second.name}"
-    remedy = "Resample one onto the other (labels with nearest neighbour), or give the files of one acquisition"
     if first.data.shape != second.data.shape:
         shapes = [" x ".join(map(str, volume.data.shape)) for volume in (first, second)]
         raise GridMismatchError(
@@ -201,8 +234,30 @@ def require_same_grid(first: Volume, second: Volume) -> None:
         )
 
 
-def _open(source: ImageSource, role: str) -> tuple[SpatialImage, str, str]:
-    """Image, name and hash; the data are not read yet."""
+def open_image(source: ImageSource, role: str) -> tuple[SpatialImage, str, str]:
+    """Open an image.
+
+    Parameters
+    ----------
+    source : path or nibabel image
+        NIfTI, or anything nibabel reads.
+    role : str
+        What the image is; the name of an image that has no file.
+
+    Returns
+    -------
+    image : nibabel image
+        Its data are not read yet.
+    name : str
+        The file, or the role.
+    sha256 : str
+        Hash of the file, or of the array and affine of an image without one.
+
+    Raises
+    ------
+    ImageError
+        Where there is no such file, or `CorruptImageError` where it is damaged.
+    """
     if isinstance(source, SpatialImage):
         name = str(source.get_filename() or role)
         if nib.is_proxy(source.dataobj) and Path(name).is_file():

@@ -12,7 +12,7 @@ class Structure:
     Attributes
     ----------
     name : str
-        Tissue (`subcutaneous_fat`, `bone`) or muscle, in the words of the measurement table.
+        Tissue (one of `TISSUES`) or muscle, in the words of the measurement table.
     side : {"left", "right", "both"}
         The person's own side.
     is_muscle : bool
@@ -25,6 +25,10 @@ class Structure:
 
 
 MUSCLES = ("autochthonous", "iliopsoas", "gluteals", "quadriceps", "adductors", "hamstrings", "sartorius")
+
+#: What a label may be besides a muscle. `unmeasured` (an organ, a vessel) keeps its place, so that no fascia closes over it;
+#: `background` (fat between muscles that a tool has labelled) is taken out of the label map, so that a fascia may take it in.
+TISSUES = ("subcutaneous_fat", "bone", "unmeasured", "background")
 
 #: id -> structure; 0 is background (viscera and air included).
 SCHEME: Mapping[int, Structure] = MappingProxyType(

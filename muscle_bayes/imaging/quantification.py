@@ -11,7 +11,7 @@ from muscle_bayes.errors import CompartmentNotFoundError, InvalidValueError
 from muscle_bayes.imaging.adipose import ADIPOSE_DEFINITIONS, Burden, Tally, burden, tally
 from muscle_bayes.imaging.fat_fraction import FLOOR_SHARE, T1Correction
 from muscle_bayes.imaging.images import ImageSource, Volume
-from muscle_bayes.imaging.labels import SCHEME
+from muscle_bayes.imaging.label_schemes import Scheme
 from muscle_bayes.imaging.regions import (
     ABOVE_GLUTEALS,
     EXTENT_MM,
@@ -24,7 +24,7 @@ from muscle_bayes.imaging.regions import (
     reaches_through,
     touches_edge_in_plane,
 )
-from muscle_bayes.imaging.scan import Scan, Scheme, read_scan
+from muscle_bayes.imaging.scan import Scan, read_scan
 
 #: Lean muscle volume is missing where more of the compartment than this has no signal.
 UNDEFINED_LIMIT_PERCENT = 5.0
@@ -69,7 +69,8 @@ def quantify(
     participant_id: str = "",
     session_id: str = "",
     region: str | None = None,
-    scheme: Scheme | str | Path = SCHEME,
+    scheme: Scheme | str | Path | None = None,
+    resample_labels: bool = False,
     t1_correction: T1Correction | None = None,
     floor_share: float = FLOOR_SHARE,
     simulated: bool = False,
@@ -82,7 +83,8 @@ def quantify(
     water, fat : path or nibabel image
         Dixon magnitude images on one grid.
     labels : path or nibabel image
-        Label map on the same grid; ids as in `muscle_bayes.imaging.SCHEME` unless `scheme` says otherwise.
+        Label map on the same grid, or a folder with one mask a class as TotalSegmentator writes it. Class names in the file
+        say what its ids mean; without them they are those of `muscle_bayes.imaging.SCHEME`, unless `scheme` says otherwise.
     image : path or nibabel image
         A single contrast in which fat is bright. Alone it gives the adipose definition "mixture" only; beside a Dixon
         pair the mixture is fitted to it instead of the fat signal fraction.
@@ -98,8 +100,12 @@ def quantify(
         Written to every row.
     region : {"field_of_view", "whole", "above_gluteals_150mm"}
         Keep the rows of one region; see `muscle_bayes.imaging.regions`.
-    scheme : mapping or path
-        id -> (muscle, side) for labels of another tool, or a file of them (`read_scheme`); several ids may name one muscle.
+    scheme : str, mapping or path
+        For labels of another tool: its name (`totalsegmentator_mr`, `totalsegmentator_thigh_shoulder_mr`, `vibesegmentator`,
+        `mrsegmentator`, `musclemap_wholebody@1.4`; @ and a version where ids have changed), id -> (muscle, side), or a file of
+        them (`read_scheme`). Several ids may name one muscle.
+    resample_labels : bool
+        Bring labels on another grid onto that of the images, by the nearest neighbour; they are refused otherwise.
     t1_correction : T1Correction
         Undo T1 weighting of the fat signal fraction.
     floor_share : float
@@ -114,7 +120,7 @@ def quantify(
     DataFrame
         `MEASUREMENT_COLUMNS` and lmm_{definition}_cm3_per_kg_m2, one row a muscle, side and region, with side "both" and
         muscle "all" (every labelled muscle) as sums. SDs and covariance are missing: one label map has no spread.
-        `attrs` hold inputs with hashes, the noise floor, the mixture's components and `notes`.
+        `attrs` hold inputs with hashes, the label scheme, the noise floor, the mixture's components and `notes`.
 
     Raises
     ------
@@ -150,6 +156,7 @@ def quantify(
         compartment=compartment,
         backend=backend,
         scheme=scheme,
+        resample_labels=resample_labels,
         t1_correction=t1_correction,
         floor_share=floor_share,
         require_mixture=adipose == "mixture",

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from muscle_bayes.errors import CompartmentNotFoundError, ImageError, LabelSchemeError, MixtureNotSeparableError
+from muscle_bayes.errors import GridMismatchError, ImageError, MixtureNotSeparableError
 from muscle_bayes.imaging.compartment import fascia_compartment
 from muscle_bayes.imaging.fat_fraction import (
     FLOOR_SHARE,
@@ -18,18 +18,21 @@ from muscle_bayes.imaging.fat_fraction import (
     in_body_median,
 )
 from muscle_bayes.imaging.hull import HULL_SCHEME, hull_compartment
-from muscle_bayes.imaging.images import ImageSource, Volume, read_labels, read_volume, require_same_grid
-from muscle_bayes.imaging.labels import MUSCLES, SCHEME, Structure
+from muscle_bayes.imaging.images import ImageSource, Volume, read_volume, require_same_grid
+from muscle_bayes.imaging.label_schemes import Scheme, read_label_map
+from muscle_bayes.imaging.labels import Structure
 from muscle_bayes.imaging.mixture import IntensityMixture, fit_mixture
 from muscle_bayes.imaging.morphology import erode_slices
-from muscle_bayes.imaging.schemes import read_scheme
+from muscle_bayes.imaging.resampling import labels_on_grid
 
 #: Subcutaneous fat next to skin and muscle is partial volume and no example of fat.
 _FAT_RIM_MM = 3.0
 
-_NAMES = (*MUSCLES, "other", "all", "subcutaneous_fat", "bone")
-
-type Scheme = Mapping[int, Structure | tuple[str, str]]
+#: What to do about labels on another grid, which need not be an error.
+_OTHER_GRID = (
+    "Ask for resample_labels=True, which takes the nearest label for each voxel of the images, or give the label map that was "
+    "made on them"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +86,8 @@ def read_scan(
     image: ImageSource | None = None,
     compartment: str = "labels",
     backend: str | None = None,
-    scheme: Scheme | str | Path = SCHEME,
+    scheme: Scheme | str | Path | None = None,
+    resample_labels: bool = False,
     t1_correction: T1Correction | None = None,
     floor_share: float = FLOOR_SHARE,
     require_mixture: bool = False,
@@ -92,7 +96,7 @@ def read_scan(
 
     Parameters
     ----------
-    water, fat, labels, image, compartment, backend, scheme, t1_correction, floor_share
+    water, fat, labels, image, compartment, backend, scheme, resample_labels, t1_correction, floor_share
         As in `muscle_bayes.imaging.quantify`.
     require_mixture : bool
         Raise where the mixture does not separate, even where a Dixon pair gives the other definitions.
@@ -112,15 +116,32 @@ def read_scan(
     for role, source in (("water", water), ("fat", fat), ("image", image)):
         if source is not None:
             volumes[role] = read_volume(source, role)
-    label_volume = read_labels(labels) if labels is not None else None
+    label_map = read_label_map(labels, scheme) if labels is not None else None
     first = next(iter(volumes.values()))
-    for other in (*list(volumes.values())[1:], *([label_volume] if label_volume is not None else [])):
+    for other in list(volumes.values())[1:]:
         require_same_grid(first, other)
     notes: list[str] = []
+    settings: dict[str, Any] = {}
     if not first.orientation_known:
         notes.append(f"{first.name}: the header has no orientation, so left and right are a guess")
+    if label_map is not None:
+        volumes["labels"] = label_map.volume
+        found, notes = label_map.structures, [*notes, *label_map.notes]
+        settings["label_scheme"] = label_map.scheme
+        try:
+            require_same_grid(first, label_map.volume, _OTHER_GRID)
+        except GridMismatchError:
+            if not resample_labels:
+                raise
+            muscles = [key for key, structure in found.items() if structure.is_muscle]
+            volumes["labels"] = labels_on_grid(label_map.volume, first, muscles)
+            # A structure thinner than the image's voxels, or outside it, may be gone.
+            left = set(np.unique(volumes["labels"].data).tolist())
+            found = {key: structure for key, structure in found.items() if key in left}
+            notes.append(
+                f"labels were taken from {_size(label_map.volume)} mm voxels to {_size(first)} mm by the nearest neighbour"
+            )
 
-    settings: dict[str, Any] = {}
     fraction = None
     if water is not None:
         w, f = volumes["water"], volumes["fat"]
@@ -132,9 +153,8 @@ def read_scan(
     if image is not None:
         check_magnitude(volumes["image"].data, volumes["image"].name)
 
-    if label_volume is not None:
-        found = _structures(label_volume, read_scheme(scheme) if isinstance(scheme, str | Path) else scheme)
-        number = label_volume.data
+    if label_map is not None:
+        number = volumes["labels"].data
         if compartment == "fascia":
             muscles = [key for key, structure in found.items() if structure.is_muscle]
             number = fascia_compartment(number, muscles, first.spacing)
@@ -160,8 +180,6 @@ def read_scan(
         if fraction is None or require_mixture:
             raise
         notes.append(f"mixture is missing: {refusal.problem}")
-    if label_volume is not None:
-        volumes["labels"] = label_volume
     return Scan(
         background=first,
         labels=number,
@@ -212,42 +230,8 @@ def _checked_backend(water: object, fat: object, labels: object, image: object, 
     return chosen
 
 
-def _structures(labels: Volume, scheme: Scheme) -> dict[int, Structure]:
-    """Structures that occur in a label map; ids outside the scheme are refused."""
-    present = [int(number) for number in np.unique(labels.data) if number != 0]
-    unknown = [number for number in present if number not in scheme]
-    if unknown:
-        raise LabelSchemeError(
-            where=labels.name,
-            problem=f"ids {', '.join(map(str, unknown))} are not in the label scheme "
-            f"(known: {', '.join(map(str, sorted(scheme)))})",
-            remedy="Give scheme= for labels of another tool: a mapping id -> (muscle, side), a table with the columns "
-            "id, muscle, side, or an ITK-SNAP label file",
-        )
-    found = {}
-    for number in present:
-        entry = scheme[number]
-        if not isinstance(entry, Structure):
-            name, side = entry
-            entry = Structure(name, side, is_muscle=name not in {"subcutaneous_fat", "bone"})
-        if entry.side not in {"left", "right", "both"}:
-            raise LabelSchemeError(
-                where=f"scheme id {number}", problem=f"side {entry.side!r}", remedy="Sides are left, right or both"
-            )
-        if entry.name not in _NAMES:
-            raise LabelSchemeError(
-                where=f"scheme id {number}",
-                problem=f"{entry.name!r} is no structure here",
-                remedy=f"Choose from {', '.join(_NAMES)}; a muscle of no group is other",
-            )
-        found[number] = entry
-    if not any(structure.is_muscle for structure in found.values()):
-        raise CompartmentNotFoundError(
-            where=labels.name,
-            problem=f"none of the labels present ({', '.join(map(str, present))}) is a muscle",
-            remedy="Give the label map that holds muscles, or a scheme= that names them",
-        )
-    return found
+def _size(volume: Volume) -> str:
+    return " x ".join(f"{step:.3g}" for step in volume.spacing)
 
 
 def _mixture(

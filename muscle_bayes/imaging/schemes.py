@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from muscle_bayes.errors import LabelSchemeError
-from muscle_bayes.imaging.labels import MUSCLES, Structure
+from muscle_bayes.imaging.labels import MUSCLES, TISSUES, Structure
 
 #: Words in the name of a structure -> what it is called here; the first that fits counts. What fits none is "other".
 _WORDS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -21,7 +21,6 @@ _WORDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("subcutaneous_fat", ("subcutaneous",)),
 )
 _BONES = re.compile(r"\b(bones?|femur|tibia|fibula|patella|ilium|pelvis|sacrum|vertebra\w*|humerus|marrow)\b")
-_NOT_MUSCLE = ("subcutaneous_fat", "bone")
 _ITK_SNAP = re.compile(r'^\s*(\d+)(?:\s+[\d.]+){6}\s+"(.*)"\s*$')
 
 
@@ -31,8 +30,9 @@ def read_scheme(path: str | Path) -> dict[int, Structure]:
     Parameters
     ----------
     path : path
-        A tab- or comma-separated table with the columns id, muscle, side, or an ITK-SNAP label description file, whose
-        names are sorted into the muscle groups of this package by their words. Numbers inside the names are ignored.
+        A tab- or comma-separated table with the columns id, muscle, side (lines that begin with # are comments), or an
+        ITK-SNAP label description file, whose names are sorted into the muscle groups of this package by their words.
+        Numbers inside the names are ignored.
 
     Returns
     -------
@@ -53,7 +53,8 @@ def read_scheme(path: str | Path) -> dict[int, Structure]:
             problem=f"cannot be read as text ({error})",
             remedy="Give a table or an ITK-SNAP label file",
         ) from error
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    numbered = enumerate(text.splitlines(), start=1)
+    lines = [(number, line) for number, line in numbered if line.strip() and not line.startswith("#")]
     described = [(number, match) for number, line in lines if (match := _ITK_SNAP.match(line))]
     if described:
         entries = [(number, int(match[1]), *_sorted_name(match[2])) for number, match in described]
@@ -66,13 +67,13 @@ def read_scheme(path: str | Path) -> dict[int, Structure]:
         where = f"{path}, line {line}"
         if identifier in scheme:
             raise LabelSchemeError(where, f"id {identifier} occurs twice", "Keep one line for each id")
-        if name not in (*MUSCLES, "other", *_NOT_MUSCLE):
+        if name not in (*MUSCLES, "other", *TISSUES):
             raise LabelSchemeError(
-                where, f"{name!r} is no structure here", f"Choose from {', '.join((*MUSCLES, 'other', *_NOT_MUSCLE))}"
+                where, f"{name!r} is no structure here", f"Choose from {', '.join((*MUSCLES, 'other', *TISSUES))}"
             )
         if side not in ("left", "right", "both"):
             raise LabelSchemeError(where, f"side {side!r} is not known", "Sides are left, right or both")
-        scheme[identifier] = Structure(name, side, is_muscle=name not in _NOT_MUSCLE)
+        scheme[identifier] = Structure(name, side, is_muscle=name not in TISSUES)
     if not scheme:
         raise LabelSchemeError(str(path), "no structure is named in it", "Write the columns id, muscle, side")
     return scheme
