@@ -23,6 +23,7 @@ from muscle_bayes.inference.psis import weighted_moments, weighted_quantile
 from muscle_bayes.inference.sampling import nuts_posterior
 
 RESULTS = Path(__file__).parent / "results"
+MODELS = ["cbp_main", "cbp_interaction", "cbp_sex", "cbp_activity", "cbp_unadjusted", "pain_nrs4"]
 PROBABILITIES = (0.025, 0.5, 0.975)
 
 
@@ -76,7 +77,7 @@ def compare(model_name: str, rows: int, draws: int, chain_draws: int) -> dict[st
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=["cbp_main", "cbp_interaction", "pain_nrs4"])
+    parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--rows", type=int, default=27_518)
     parser.add_argument("--draws", type=int, default=100_000)
     parser.add_argument("--chain-draws", type=int, default=6000)

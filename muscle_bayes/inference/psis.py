@@ -140,3 +140,48 @@ def resample(log_weights: np.ndarray, draws: int, rng: np.random.Generator) -> n
     ends = np.cumsum(w)
     positions = (np.arange(draws) + rng.uniform()) / draws * ends[-1]
     return rng.permutation(np.minimum(np.searchsorted(ends, positions), len(w) - 1))
+
+
+def resampled_mcse(
+    values: np.ndarray, index: np.ndarray, log_weights: np.ndarray, kind: str = "mean", probability: float = 0.5
+) -> np.ndarray:
+    """Monte Carlo standard error of summaries of equally weighted draws that were resampled from weighted ones.
+
+    Parameters
+    ----------
+    values : (draws, k)
+        Quantities computed from the resampled draws.
+    index : (draws,) int
+        Weighted draw that each is a copy of.
+    log_weights : (S,)
+        Log weights of the weighted draws.
+    kind : {"mean", "sd", "quantile"}
+        Summary; the median is the quantile at probability 0.5.
+    probability : float
+        Probability of the quantile.
+
+    Returns
+    -------
+    (k,) float
+        Standard errors: that of the weighted draws, and that which resampling adds.
+    """
+    w = np.exp(log_weights - logsumexp(log_weights))
+    chosen, first = np.unique(index, return_index=True)
+    own = values[first]
+    expected = len(index) * w[chosen]
+    fraction = expected - np.floor(expected)
+    # Systematic resampling rounds the expected number of copies up or down; a draw with less than one expected copy
+    # also stands for those like it that were left out.
+    variance = w[chosen] ** 2 + fraction * (1 - fraction) / len(index) ** 2
+    variance = (variance / np.minimum(expected, 1))[:, None]
+    mean, sd = values.mean(axis=0), values.std(axis=0)
+    if kind == "mean":
+        return np.sqrt((variance * (own - mean) ** 2).sum(axis=0))
+    if kind == "sd":
+        spread = np.sqrt((variance * ((own - mean) ** 2 - sd**2) ** 2).sum(axis=0))
+        return spread / (2 * np.maximum(sd, np.finfo(float).tiny))
+    quantile = np.quantile(values, probability, axis=0)
+    error = np.sqrt((variance * ((own <= quantile) - probability) ** 2).sum(axis=0))
+    limits = np.clip(np.stack([probability - error, probability + error]), 0, 1)
+    ends = [np.quantile(column, limit) for column, limit in zip(values.T, limits.T, strict=True)]
+    return np.array([(high - low) / 2 for low, high in ends])

@@ -82,3 +82,30 @@ def test_resampling_keeps_every_weight_within_one_copy() -> None:
     assert copies.sum() == 1000
     assert np.all(np.abs(copies - 1000 * share) < 1)
     assert abs(np.corrcoef(index[:-1], index[1:])[0, 1]) < 0.1  # in random order, so that chains are alike
+
+
+def test_errors_of_resampled_draws_cover_the_truth() -> None:
+    """As above, for summaries of the resampled draws: 300 repetitions, SD of the z-scores within 15 % of 1."""
+    rng = np.random.default_rng(2)
+    z = []
+    for _ in range(300):
+        x = 0.3 + 1.2 * rng.standard_t(6, size=1000)
+        log_weights = stats.norm.logpdf(x) - stats.t.logpdf((x - 0.3) / 1.2, 6) + np.log(1.2)
+        index = psis.resample(log_weights, 1000, rng)
+        values = np.stack([x[index], 2 * x[index]], axis=1)
+        error = [psis.resampled_mcse(values, index, log_weights, kind) for kind in ("mean", "sd")]
+        tails = [psis.resampled_mcse(values, index, log_weights, "quantile", p) for p in (0.5, 0.9)]
+        assert error[0][1] == pytest.approx(2 * error[0][0])
+        drawn = values[:, 0]
+        truth = stats.norm.ppf(0.9)
+        z.append(
+            [
+                drawn.mean() / error[0][0],
+                (drawn.std() - 1) / error[1][0],
+                np.median(drawn) / tails[0][0],
+                (np.quantile(drawn, 0.9) - truth) / tails[1][0],
+            ]
+        )
+    spread = np.std(z, axis=0)
+    assert np.all((spread > 0.82) & (spread < 1.2)), spread
+    assert np.all(np.abs(np.mean(z, axis=0)) < 0.25)
