@@ -27,6 +27,10 @@ _PUBLIC = {
     "risks": "estimands",
     "interaction": "estimands",
     "nomogram": "estimands",
+    "posterior_predictive": "estimands",
+    "calibration": "estimands",
+    "discrimination": "estimands",
+    "loo": "estimands",
     "run": "study",
 }
 _STAGES = ("plots", "errors")

@@ -1,11 +1,18 @@
 """From draws to what people read: odds ratios, surfaces, nomograms; pure functions, tidy frames out."""
 
 # Not lazily: a submodule that is imported later would take its function's name in this package.
+from muscle_bayes.estimands.calibration import calibration
+from muscle_bayes.estimands.discrimination import discrimination
 from muscle_bayes.estimands.interaction import interaction
+from muscle_bayes.estimands.loo import loo
 from muscle_bayes.estimands.nomogram import Nomogram, nomogram
 from muscle_bayes.estimands.odds_ratios import odds_ratios
+from muscle_bayes.estimands.posterior_predictive import posterior_predictive
 from muscle_bayes.estimands.risks import risks
 from muscle_bayes.estimands.rounding import printed
 from muscle_bayes.estimands.surface import odds_ratio_surface
 
-__all__ = ["Nomogram", "interaction", "nomogram", "odds_ratio_surface", "odds_ratios", "printed", "risks"]
+__all__ = [
+    "Nomogram", "calibration", "discrimination", "interaction", "loo", "nomogram", "odds_ratio_surface", "odds_ratios",
+    "posterior_predictive", "printed", "risks",
+]  # fmt: skip

@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 from scipy.stats import norm
 
+from muscle_bayes.specification.event import parse_event
 from muscle_bayes.specification.recipe import Column, Recipe, Standardisation
 
 MEAN_SD = {"intermat_z": (7.2, 2.4), "lmm_z": (24.0, 5.0), "age_z": (48.0, 11.0)}
@@ -122,7 +123,7 @@ class FakeFit:
         rng = np.random.default_rng(seed)
         self.recipe, self.method, self.seed, self.converged = recipe, method, seed, converged
         self.model = SimpleNamespace(
-            name="fake", title="Chronic back pain", outcome="Chronic back pain",
+            name="fake", title="Chronic back pain", outcome="Chronic back pain", parsed_event=parse_event("cbp == 1"),
             exposures={
                 "intermat_z": SimpleNamespace(contrast=2.0, adverse="high"),
                 "lmm_z": SimpleNamespace(contrast=3.0, adverse="low"),
@@ -143,6 +144,10 @@ class FakeFit:
             site_effects=SITE_EFFECTS,
         )
         self.cohort = make_persons(n)
+        eta = intercept + recipe.matrix(self.cohort) @ self.mean[1:]
+        if recipe.site:
+            eta = eta + SITE_EFFECTS[recipe.site_index(self.cohort)]
+        self.cohort["cbp"] = (np.random.default_rng(2).random(n) < 1 / (1 + np.exp(-eta))).astype(int)
         self.support = make_support(recipe, self.cohort, intercept, self.mean[1:])
 
     def coefficients(self):
