@@ -52,7 +52,7 @@ def fit_section(
         return section
     if item.problems:
         section.blocks.append(Box("warning", "Not everything could be made", tuple(item.problems)))
-    if "odds_ratios" in item.tables:
+    if len(item.tables.get("odds_ratios", ())):
         section.sections.append(_odds_ratios(item, key, number))
     section.sections.extend(_pictures(item, key, number))
     section.sections.append(_diagnostics(item, key, number))
@@ -64,15 +64,18 @@ def fit_section(
 def _odds_ratios(item: FitResults, key: str, number: Numbering) -> Section:
     fit, frame, ess = item.fit, item.tables["odds_ratios"], effective_draws(item.fit)
     exposures, adjustment = (frame[frame["role"] == role] for role in ("exposure", "adjustment"))
-    section = Section(f"{key}-odds-ratios", "Odds ratios", [Bullets(tuple(result_sentences(item)))])
+    section = Section(f"{key}-odds-ratios", "Odds ratios")
+    if len(exposures):
+        section.blocks.append(Bullets(tuple(result_sentences(item))))
     outcome = text.in_sentence(fit.model.outcome_label)
     section.blocks.extend(
         _drawn(
             item, "forest", f"Odds ratios of {outcome} with their intervals.", text.forest_description(frame), number
         )
     )
-    caption = f"Odds ratios of {outcome} for the exposures."
-    section.blocks.append(number.table(_table(exposures, caption, fit.method, ess)))
+    if len(exposures):
+        caption = f"Odds ratios of {outcome} for the exposures."
+        section.blocks.append(number.table(_table(exposures, caption, fit.method, ess)))
     factors, levels = quantities.interaction_factors(fit), quantities.odds_ratios_at_levels(fit)
     if len(levels):
         caption = "Odds ratios of each exposure at stated values of the other."

@@ -49,6 +49,9 @@ def key_result(results: StudyResults) -> Section:
             section.blocks.append(Box("warning", "There is no table of odds ratios", tuple(item.problems)))
             continue
         exposures = frame[frame["role"] == "exposure"]
+        if exposures.empty:
+            section.blocks.append(Paragraph("The model names no exposure, so there is no key result to state."))
+            continue
         if position == 0:
             meanings = exposure_meanings(results)
             cards = tuple(_card(row, fit, meanings) for row in exposures.to_dict("records"))
@@ -67,7 +70,7 @@ def fit_title(results: StudyResults, item: FitResults) -> str:
 
 def _adjusted(item: FitResults) -> list[str]:
     adjusted = methods.adjustment_words(item.fit)
-    if not adjusted:
+    if not adjusted or not item.model.exposures:
         return []
     together = ", and the exposures for each other" if len(item.model.exposures) > 1 else ""
     return [f"Odds ratios are adjusted for {adjusted}{together}."]

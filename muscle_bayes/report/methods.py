@@ -29,18 +29,19 @@ def adjustment_words(fit: "Fit") -> str:
 def model_paragraph(fit: "Fit") -> str:
     """Say outcome, event, regression and predictors."""
     recipe = fit.recipe
-    exposures = _listed([term_words(fit, c.term) for c in recipe.columns if c.role == "exposure"])
+    exposures = dict.fromkeys(term_words(fit, c.term) for c in recipe.columns if c.role == "exposure")
     adjusted = adjustment_words(fit)
+    predictors = _listed(list(exposures)) if exposures else adjusted or "an intercept alone"
     family = "logistic regression by maximum likelihood" if fit.method == "ml" else "Bayesian logistic regression"
     text = (
         f"The outcome was {in_sentence(fit.model.outcome_label)} ({_event(fit)}), which "
-        f"{share_text(fit.events, fit.n)} had. Its log odds were modelled by {family} on {exposures}"
+        f"{share_text(fit.events, fit.n)} had. Its log odds were modelled by {family} on {predictors}"
     )
-    text += f", adjusted for {adjusted}" if adjusted else ""
+    text += f", adjusted for {adjusted}" if adjusted and exposures else ""
     if recipe.site:
         named = f": {_listed(list(recipe.site_levels))}" if len(recipe.site_levels) <= 8 else ""
         text += f", with a random intercept for {in_sentence(label_of(recipe.site))} ({len(recipe.site_levels)}{named})"
-    return text + ". Numeric terms enter linearly on the log-odds scale."
+    return text + (". Numeric terms enter linearly on the log-odds scale." if recipe.columns else ".")
 
 
 def standardisation_paragraph(fit: "Fit") -> str:

@@ -185,7 +185,7 @@ def forest_description(frame: pd.DataFrame) -> str:
     parts = [f"{row['label']} {row['contrast']}: {estimate_text(row)}" for row in exposures.to_dict("records")]
     adjusting = int((frame["role"] == "adjustment").sum())
     rest = f" {adjusting} adjustment terms are drawn in grey; the table gives their numbers." if adjusting else ""
-    return f"Forest plot of odds ratios with {_level(frame)} intervals. {'; '.join(parts)}.{rest}"
+    return f"Forest plot of odds ratios with {_level(frame)} intervals. {'; '.join(parts)}{'.' if parts else ''}{rest}"
 
 
 def surface_description(frame: pd.DataFrame) -> str:

@@ -196,6 +196,25 @@ def test_a_likelihood_fit_is_reported_beside_the_posterior(study, item, likeliho
     assert "missing values are those of cbp_interaction." in page.words
 
 
+def test_a_model_without_exposures_has_a_page_and_no_key_result(study, cohort, tmp_path):
+    from muscle_bayes.estimands import odds_ratios
+    from muscle_bayes.inference import fit
+    from muscle_bayes.report import FitResults
+    from muscle_bayes.specification import Model
+
+    plain = fit(Model(formula="diabetes ~ age_years + sex", name="plain"), cohort, method="ml")
+    made = FitResults("plain", plain.model, plain, {"odds_ratios": odds_ratios(plain)})
+    page = Page(write_report(study(made), tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "no exposure, so there is no key result" in page.words
+    assert 'class="cards"' not in page.source
+    assert "modelled by logistic regression by maximum likelihood on age and sex. Numeric" in page.words
+
+
+def test_a_study_without_fits_has_a_page(study, tmp_path):
+    page = Page(write_report(study(), tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "No model was fitted." in page.words
+
+
 def test_problems_of_a_fit_are_said(study, item, tmp_path):
     bare = dataclasses.replace(item, tables={}, figures={}, problems=("No surface: it needs two exposures.",))
     page = Page(write_report(study(bare), tmp_path / "report.html").read_text(encoding="utf-8"))
