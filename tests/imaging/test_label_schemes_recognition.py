@@ -1,13 +1,18 @@
 """Whose ids they are: certain from class names in the file or from the user, refused otherwise."""
 
+import tempfile
+from pathlib import Path
+
 import nibabel as nib
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from muscle_bayes.errors import CompartmentNotFoundError, LabelSchemeError
 from muscle_bayes.imaging import quantify
 from muscle_bayes.imaging.label_schemes import read_label_map
-from muscle_bayes.imaging.labels import Structure
+from muscle_bayes.imaging.labels import SCHEME, Structure
 
 #: As TotalSegmentator writes it (totalsegmentator/nifti_ext_header.py): under code 0, with white space behind the root.
 BEFORE = (
@@ -211,6 +216,37 @@ def test_crosswise_sides_are_noted():
     crossed = read_label_map(image([47, 46]), scheme).notes
     assert len(crossed) == 1
     assert "left and right of autochthonous lie crosswise" in crossed[0]
+
+
+def test_ids_like_ours_that_lie_crosswise_are_not_ours():
+    # MuscleMap's old model of the abdomen (version 0.0): 1/2 multifidus, 3/4 erector spinae, each right before left.
+    abdomen = image([2, 4, 6, 5, 3, 1])
+    with pytest.raises(LabelSchemeError, match=r"autochthonous, iliopsoas lie crosswise .*another tool's"):
+        read_label_map(abdomen)
+    found = read_label_map(abdomen, "muscle_bayes")
+    assert "lie crosswise" in found.notes[0]
+    theirs = {1: ("autochthonous", "right"), 2: ("autochthonous", "left"), 3: ("autochthonous", "right")}
+    theirs |= {4: ("autochthonous", "left"), 5: ("iliopsoas", "right"), 6: ("iliopsoas", "left")}
+    assert read_label_map(abdomen, theirs).notes == []
+    # Without an orientation in the header nobody knows which side is which; nibabel then takes the first axis to run left.
+    lost = nib.Nifti1Image(np.asarray(abdomen.dataobj)[::-1], None)
+    assert "lie crosswise" in read_label_map(lost).notes[0]
+
+
+@given(
+    ids=st.lists(st.integers(1, 9000), min_size=1, max_size=8, unique=True),
+    ending=st.sampled_from(["", "_seg", "_dseg"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_without_a_scheme_only_our_own_ids_are_read(ids, ending):
+    with tempfile.TemporaryDirectory() as folder:
+        path = saved(image(sorted(ids)), Path(folder) / f"scan{ending}.nii")
+        try:
+            found = read_label_map(path)
+        except (LabelSchemeError, CompartmentNotFoundError):
+            return
+        assert found.scheme == "muscle_bayes"
+        assert set(ids) <= set(SCHEME)
 
 
 def test_scheme_is_kept_with_the_measurements(tmp_path):

@@ -9,7 +9,7 @@ from muscle_bayes.errors import CompartmentNotFoundError, LabelSchemeError
 from muscle_bayes.imaging.images import ImageSource, Volume, label_volume, open_image
 from muscle_bayes.imaging.label_schemes.class_folder import read_class_folder
 from muscle_bayes.imaging.label_schemes.nifti_names import class_names
-from muscle_bayes.imaging.label_schemes.recognition import Scheme, choose_scheme
+from muscle_bayes.imaging.label_schemes.recognition import OWN, Scheme, choose_scheme
 from muscle_bayes.imaging.labels import Structure
 
 
@@ -85,9 +85,18 @@ def read_label_map(source: ImageSource, scheme: Scheme | str | Path | None = Non
         )
     crossed = _crossed(volume.data, structures)
     if crossed:
+        problem = f"left and right of {', '.join(crossed)} lie crosswise in the scanner's axes"
+        if scheme is None and key == OWN and volume.orientation_known:
+            # Nothing but the ids said that they are ours, and they do not look it: MuscleMap's old model of the abdomen counts
+            # 1 multifidus right, 2 left, 3 erector spinae right, ...
+            raise LabelSchemeError(
+                where=volume.name,
+                problem=f"{problem} if its ids are those of {OWN}, so they are another tool's, or the voxels were flipped "
+                "without the header",
+                remedy=f"Give scheme= for labels of another tool, or scheme={OWN!r} to measure all the same",
+            )
         notes.append(
-            f"{Path(volume.name).name}: left and right of {', '.join(crossed)} lie crosswise in the scanner's axes, as after a "
-            "flip of the voxels without the header; sides are not to be trusted"
+            f"{Path(volume.name).name}: {problem}, as after a flip of the voxels without the header; sides are not to be trusted"
         )
     return LabelMap(volume, structures, key, notes)
 
