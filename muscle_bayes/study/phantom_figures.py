@@ -51,7 +51,8 @@ def agreement_figure(table: pd.DataFrame) -> "Figure":
             figure,
             f"{len(table)} phantom images of {n} members of the simulated cohort; one mark an image, left and right "
             "together; measured equals true on the dashed line. The threshold counts whole voxels and does not see streaks "
-            "thinner than a voxel: InterMAT reads low and lean volume high by design, the more so the larger the voxels.",
+            "thinner than a voxel: with true labels InterMAT reads low and lean volume high, the more so the larger the "
+            "voxels. hull draws its compartment at the fascia and takes in fat there, so its InterMAT and volume read higher.",
             TWO_COLUMNS - 6,
         )
     return figure
