@@ -2,6 +2,7 @@
 
 from muscle_bayes.imaging.fat_fraction import T1Correction
 from muscle_bayes.imaging.hull import hull_compartment
+from muscle_bayes.imaging.label_schemes import LabelMap, read_label_map
 from muscle_bayes.imaging.labels import MUSCLES, SCHEME, Structure, label_id
 from muscle_bayes.imaging.quantification import MEASUREMENT_COLUMNS, measure, quantify
 from muscle_bayes.imaging.regions import REGIONS
@@ -13,6 +14,7 @@ __all__ = [
     "MUSCLES",
     "REGIONS",
     "SCHEME",
+    "LabelMap",
     "Scan",
     "Structure",
     "T1Correction",
@@ -20,6 +22,7 @@ __all__ = [
     "label_id",
     "measure",
     "quantify",
+    "read_label_map",
     "read_scan",
     "read_scheme",
 ]
