@@ -110,6 +110,10 @@ class FormulaError(MuscleBayesError):
     """A formula uses something outside the grammar."""
 
 
+class PriorError(MuscleBayesError):
+    """Priors do not apply to a model, or must not be used with a cohort."""
+
+
 class StudyFileError(MuscleBayesError):
     """A study file is missing or breaks a rule of the study format."""
 

@@ -245,4 +245,4 @@ def _sampled(method: Method, draws: Draws, stats: dict[str, np.ndarray], design:
 
 
 def _chains(values: np.ndarray) -> np.ndarray:
-    return values.reshape(CHAINS, -1, *values.shape[1:])
+    return values.reshape(CHAINS, len(values) // CHAINS, *values.shape[1:])

@@ -14,6 +14,7 @@ from muscle_bayes.inference.support import describe_support
 from muscle_bayes.specification.catalogue import load_model
 from muscle_bayes.specification.design import Design
 from muscle_bayes.specification.model import Model, Priors
+from muscle_bayes.specification.published import require_new_data
 
 
 def fit(
@@ -24,6 +25,8 @@ def fit(
     seed: int = 1,
     draws: int = 4000,
     priors: str | Priors | None = None,
+    overlaps_nako: bool = False,
+    force_published: bool = False,
     progress: bool = False,
 ) -> Fit:
     """Fit a model to a cohort.
@@ -44,7 +47,12 @@ def fit(
     draws : int
         Posterior draws, laid out as four chains.
     priors : str or Priors, optional
-        A prior set (`weak`, `sceptical`), or priors of one's own.
+        A prior set (`weak`, `sceptical`, `published`), or priors of one's own.
+    overlaps_nako : bool
+        Whether participants are also in the NAKO study of 2025, whose odds ratios the set `published` takes. Such a cohort
+        would use its data twice, so `published` is refused for it, for one with NAKO's sites, and for simulated ones.
+    force_published : bool
+        Take `published` for such a cohort all the same; a finding of the fit then says so.
     progress : bool
         Whether the sampler shows its progress (`pymc`).
 
@@ -57,6 +65,8 @@ def fit(
     ------
     ModelFileError, FormulaError
         Where the model breaks a rule.
+    PriorError
+        Where `published` does not apply to the model, or would use the data twice.
     MissingColumnError, EmptyTableError, InvalidValueError
         Where the cohort does not hold what the model needs, or an argument is none.
     """
@@ -70,6 +80,9 @@ def fit(
     if method not in ("auto", "nuts", "laplace", "pymc", "ml"):
         raise InvalidValueError("method", f"there is no engine {method!r}", "Take auto, laplace, nuts, pymc or ml")
     design = model.design(cohort)
+    reuse = ""
+    if method != "ml":
+        reuse = require_new_data(model, design, overlaps_nako=overlaps_nako, force_published=force_published)
     if method == "ml":
         result = run_ml(model, design)
     elif method == "pymc":
@@ -85,6 +98,9 @@ def fit(
             result = replace(
                 result, diagnostics=replace(result.diagnostics, findings=(*result.diagnostics.findings, note))
             )
+    if reuse:
+        found = (*result.diagnostics.findings, Finding("warning", reuse))
+        result = replace(result, diagnostics=replace(result.diagnostics, findings=found))
     return _assemble(model, design, result, seed)
 
 

@@ -18,6 +18,7 @@ from muscle_bayes.specification.priors import (
     PriorSet,
     set_prior,
 )
+from muscle_bayes.specification.published import published_priors, require_new_data
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
@@ -62,8 +63,8 @@ class Priors(BaseModel):
 
     Attributes
     ----------
-    set : {"weak", "sceptical"}
-        For exposures and their interactions.
+    set : {"weak", "sceptical", "published"}
+        For exposures and their interactions; `published` covers exposures with a published odds ratio, others stay `weak`.
     intercept, adjustment, site_sd
         For what the set does not cover.
     terms : dict of str to OddsRatioPrior
@@ -169,6 +170,8 @@ class Model(BaseModel):
         for term in formula.terms:
             if len(term) > 1 and any((part,) not in formula.terms for part in term):
                 raise ValueError(f"the interaction {':'.join(term)} stands without the main effects of all its parts")
+        if self.priors.set == "published":
+            published_priors(self)
         return self
 
     @property
@@ -221,13 +224,17 @@ class Model(BaseModel):
                 intercept.reason,
             )
         }
+        published = published_priors(self) if self.priors.set == "published" else {}
+        prior_set = "weak" if published else self.priors.set
         for term in self.parsed.terms:
             label = ":".join(term)
             named = [part for part in term if part in self.exposures]
             if label in self.priors.terms:
                 stated = self.priors.terms[label]
+            elif label in published:
+                stated = published[label]
             elif named:
-                stated = set_prior(self.priors.set, self.exposures[named[0]].contrast, interaction=len(term) > 1)
+                stated = set_prior(prior_set, self.exposures[named[0]].contrast, interaction=len(term) > 1)
             else:
                 stated = self.priors.adjustment
             per = "per level against the reference" if set(named) & set(self.levels) else f"per {stated.per:g}"
@@ -247,17 +254,25 @@ class Model(BaseModel):
         -------
         Model
             A copy.
+
+        Raises
+        ------
+        ModelFileError
+            Where there is no such set, or a prior is of a term that the formula does not have.
+        PriorError
+            Where `published` does not apply to this model.
         """
         if priors is None:
             return self
-        if isinstance(priors, str):
-            try:
-                priors = Priors.model_validate(self.priors.model_dump() | {"set": priors})
-            except ValidationError as error:
-                raise ModelFileError(
-                    f"priors={priors!r}", first_complaint(error), "Take 'weak' or 'sceptical'"
-                ) from error
-        return self.model_copy(update={"priors": priors})
+        stated = {"set": priors} if isinstance(priors, str) else priors.model_dump()
+        content = self.model_dump(by_alias=True)
+        content["priors"] = content["priors"] | stated
+        try:
+            return Model.model_validate(content)
+        except ValidationError as error:
+            raise ModelFileError(
+                f"priors={priors!r}", first_complaint(error), "Take 'weak', 'sceptical' or 'published', or Priors(...)"
+            ) from error
 
     def design(self, cohort: Any) -> Any:
         """Make the analysis set and the design matrices from a cohort; see `specification.design.make_design`."""
@@ -265,17 +280,21 @@ class Model(BaseModel):
 
         return make_design(self, cohort)
 
-    def to_bambi(self, cohort: Any) -> Any:
+    def to_bambi(self, cohort: Any, *, force_published: bool = False) -> Any:
         """Return this model of a cohort as a `bambi.Model`; see `specification.bayesian_models.to_bambi`."""
         from muscle_bayes.specification.bayesian_models import to_bambi
 
-        return to_bambi(self, self.design(cohort))
+        design = self.design(cohort)
+        require_new_data(self, design, force_published=force_published)
+        return to_bambi(self, design)
 
-    def to_pymc(self, cohort: Any) -> Any:
+    def to_pymc(self, cohort: Any, *, force_published: bool = False) -> Any:
         """Return this model of a cohort as a `pymc.Model`; see `specification.bayesian_models.to_pymc`."""
         from muscle_bayes.specification.bayesian_models import to_pymc
 
-        return to_pymc(self, self.design(cohort))
+        design = self.design(cohort)
+        require_new_data(self, design, force_published=force_published)
+        return to_pymc(self, design)
 
 
 def first_complaint(error: ValidationError) -> str:

@@ -1,7 +1,8 @@
 """Priors, stated on the scale people think in and turned into normals on the log-odds scale.
 
 The prior of a coefficient is a 95 % range of its odds ratio per stated number of units; `resolve` turns it into a mean and a
-standard deviation. Three sets exist for exposures and their interactions; a model file may state any term of its own.
+standard deviation. Three sets exist for exposures: `weak`, `sceptical`, and `published` (see `specification.published`); a
+model file may state any term of its own.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Z_975 = 1.959963984540054
 
-PriorSet = Literal["weak", "sceptical"]
+PriorSet = Literal["weak", "sceptical", "published"]
 
 
 class OddsRatioPrior(BaseModel):

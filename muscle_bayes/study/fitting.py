@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 FIGURE_FORMATS = ("svg", "pdf", "png")
 
 
-def fit_model(model: "Model", cohort: Cohort, folder: Path, *, method: str, seed: int) -> tuple["Fit", list[Path]]:
+def fit_model(
+    model: "Model",
+    cohort: Cohort,
+    folder: Path,
+    *,
+    method: str,
+    seed: int,
+    overlaps_nako: bool = False,
+    force_published: bool = False,
+) -> tuple["Fit", list[Path]]:
     """Fit a model and write posterior.nc and diagnostics.json.
 
     Parameters
@@ -36,6 +45,8 @@ def fit_model(model: "Model", cohort: Cohort, folder: Path, *, method: str, seed
         Engine.
     seed : int
         Seed of the fit.
+    overlaps_nako, force_published : bool
+        Whether the `published` priors come from the same people, and whether they are taken all the same; see `mb.fit`.
 
     Returns
     -------
@@ -46,7 +57,14 @@ def fit_model(model: "Model", cohort: Cohort, folder: Path, *, method: str, seed
     """
     from muscle_bayes.inference import fit as fit_to
 
-    fit = fit_to(model, cohort, method=method, seed=seed)  # type: ignore[arg-type]
+    fit = fit_to(
+        model,
+        cohort,
+        method=method,  # type: ignore[arg-type]
+        seed=seed,
+        overlaps_nako=overlaps_nako,
+        force_published=force_published,
+    )
     posterior = fit.save(folder / "posterior.nc")
     described = {
         "model": model.name,

@@ -209,16 +209,18 @@ def _fit(folder: StudyFolder, cohort: Cohort, section: FitSection, model: "Model
     home = out / "fits" / label
     table_hash = file_sha256(out / "cohort.parquet")
     stage = f"fit {label}"
-    settings = {
-        "model": model.model_dump(mode="json", by_alias=True),
+    engine: dict[str, Any] = {
         "method": section.method,
         "seed": folder.study.study.seed,
+        "overlaps_nako": folder.study.study.overlaps_nako,
+        "force_published": section.force_published,
     }
+    settings = {"model": model.model_dump(mode="json", by_alias=True), **engine}
     wanted = fingerprint(table_hash, settings, code_version("specification", "inference"))
     loaded: list[Fit] = []
     if folder.needs(stage, wanted):
         folder.progress.start(f"fit {label} ({section.method})")
-        fit, files = fit_model(model, cohort, home, method=section.method, seed=folder.study.study.seed)
+        fit, files = fit_model(model, cohort, home, **engine)
         gate = (
             "" if fit.diagnostics.passed else "; ".join(f.text for f in fit.diagnostics.findings if f.kind == "failure")
         )

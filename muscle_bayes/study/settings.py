@@ -187,6 +187,8 @@ class FitSection(BaseModel):
         By which engine.
     priors : str, optional
         A prior set in place of the model's own.
+    force_published : bool
+        Take the `published` priors although they come from the same data; the fit says so.
     name : str, optional
         Folder and file names of the results; the model's name by default.
     """
@@ -196,6 +198,7 @@ class FitSection(BaseModel):
     model: str = Field(min_length=1)
     method: Literal["auto", "nuts", "laplace", "ml"] = "auto"
     priors: str | None = None
+    force_published: bool = False
     name: str = Field(default="", pattern=r"^[A-Za-z0-9_.-]*$")
 
     @property

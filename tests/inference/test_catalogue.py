@@ -90,3 +90,16 @@ def test_odds_ratios_of_a_categorical_exposure_are_per_level(simulated_table: pd
         error = np.sqrt((1 / counts.loc[[level, "moderate"]]).to_numpy().sum())
         assert row["estimate"] == pytest.approx(expected, rel=1e-6)
         assert row["upper"] == pytest.approx(expected * np.exp(1.959963984540054 * error), rel=1e-5)
+
+
+@pytest.mark.parametrize("method", ["laplace", "nuts"])
+def test_a_model_without_sites(method: str, small_table: pd.DataFrame) -> None:
+    """Only an intercept: under a prior of SD 1.5 its posterior is the logit of the share of events within 0.1 SD."""
+    fit = mb.fit(mb.Model(formula="cbp ~ 1"), small_table, method=method)
+    share, n = small_table["cbp"].mean(), len(small_table)
+    error = 1 / np.sqrt(n * share * (1 - share))
+    assert fit.diagnostics.passed
+    assert abs(fit.coefficients()[:, 0].mean() - np.log(share / (1 - share))) < 0.15 * error
+    assert fit.coefficients()[:, 0].std() == pytest.approx(error, rel=0.08)
+    assert (fit.site_sd() == 0).all()
+    assert fit.site_effects().shape == (4000, 0)

@@ -51,5 +51,5 @@ def test_refuses_a_range_that_is_none(values: tuple[float, float]) -> None:
 def test_refuses_a_scale_of_zero_and_an_unknown_set() -> None:
     with pytest.raises(ValueError, match="greater than 0"):
         HalfNormalPrior(half_normal=0, reason="test")
-    with pytest.raises(ModelFileError, match="'weak' or 'sceptical'"):
+    with pytest.raises(ModelFileError, match="'weak', 'sceptical' or 'published'"):
         Model(formula="y ~ x").with_priors("flat")
