@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from muscle_bayes.errors import InvalidValueError
 from muscle_bayes.inference.density import LogitLikelihood, available_threads
-from muscle_bayes.inference.laplace_certificate import Certificate, certify
+from muscle_bayes.inference.laplace_certificate import Certificate, Criterion, certify
 from muscle_bayes.inference.laplace_conditional import ExpandedConditional
 from muscle_bayes.inference.laplace_grid import LogSdProposal, build_proposal
 from muscle_bayes.inference.laplace_proposal import MAIN, WIDE, WIDENING, WeightedDraws, importance_sample
@@ -163,8 +163,10 @@ def _integrated(
     certificate = certify(sample, wide, proposal, least_ess, (accuracy,))
     posterior = _assemble(problem, sample, certificate, draws, rng)
     log_sd = sample.log_sd[posterior.raw_index]
-    effects = conditional.rows.draw_effects(posterior.beta, log_sd[:, 0], conditional.starts(log_sd), rng, threads)
-    return replace(posterior, effects=[effects])
+    start = conditional.starts(log_sd)
+    effects, excess = conditional.rows.draw_effects(posterior.beta, log_sd[:, 0], start, rng, threads)
+    envelope = Criterion("log ratio of a group effect's density to its envelope", excess, 1e-6, excess <= 1e-6)
+    return replace(posterior, effects=[effects], certificate=Certificate((*certificate.criteria, envelope)))
 
 
 def _proposal(conditional: ExpandedConditional | QuadratureConditional, limits: np.ndarray | None) -> LogSdProposal:

@@ -17,6 +17,7 @@ from muscle_bayes.inference.problem import LogitProblem
 
 BLOCK_ELEMENTS = 2e5  # rows x draws of one block
 NEWTON_STEPS = 3  # before quadrature
+CONVERGED = 1e-4  # Newton step, in SDs of the effects, at which a mode is found
 LARGEST_STEP = 2.0  # of one Newton step, in SDs of the effects
 DRAWING_STEPS = 25  # most safeguarded Newton steps before effects are drawn
 UPDATES = 16  # Metropolis updates of each group effect
@@ -82,7 +83,7 @@ class GroupedRows:
 
     def draw_effects(
         self, beta: np.ndarray, log_sd: np.ndarray, start: np.ndarray, rng: np.random.Generator, threads: int = 1
-    ) -> np.ndarray:
+    ) -> tuple[np.ndarray, float]:
         """Draw every group effect from its conditional distribution given coefficients and SD.
 
         Independence Metropolis updates from an envelope of the log-concave density: flat between a point on either
@@ -101,10 +102,13 @@ class GroupedRows:
 
         Returns
         -------
-        (S, n_levels) float
+        effects : (S, n_levels) float
             Effects; those of levels without rows follow their prior.
+        excess : float
+            Largest log ratio of target to envelope that was seen: above 0 (and rounding) an envelope did not hold.
         """
         effects = rng.standard_normal((len(beta), self.n_levels))
+        excess: list[float] = []
         parts = self._parts(len(beta))
         streams = dict(zip((part.start for part in parts), rng.spawn(len(parts)), strict=True))
 
@@ -114,14 +118,16 @@ class GroupedRows:
             mode, spread = self._mode(predictor, sd, start[rows].T, DRAWING_STEPS)
             envelope = Envelope(lambda u: self._log_conditional(predictor, sd, u), mode, spread)
             current, weight = envelope.draw(stream)
+            excess.append(float(weight.max()))
             for _ in range(UPDATES):
                 proposed, other = envelope.draw(stream)
+                excess.append(float(other.max()))
                 accept = np.log(stream.uniform(size=current.shape)) < other - weight
                 current, weight = np.where(accept, proposed, current), np.where(accept, other, weight)
             return current.T
 
         effects[:, self.present] = np.concatenate(self._over_blocks(block, len(beta), threads))
-        return effects * np.exp(log_sd)[:, None]
+        return effects * np.exp(log_sd)[:, None], max(excess)
 
     def _parts(self, draws: int) -> list[slice]:
         size = max(1, int(BLOCK_ELEMENTS / len(self.y)))
@@ -175,11 +181,12 @@ class GroupedRows:
             low, high = np.where(score > 0, u, low), np.where(score > 0, high, u)
             step = np.clip(score / information, -LARGEST_STEP, LARGEST_STEP)
             proposed = u + step
-            outside = ((proposed <= low) | (proposed >= high)) & np.isfinite(high - low)
+            # A step of rounding size may end on the bracket: that is convergence, no reason to bisect.
+            outside = ((proposed <= low) | (proposed >= high)) & np.isfinite(high - low) & (np.abs(step) > CONVERGED)
             if outside.any():
                 proposed = np.where(outside, (low + high) / 2, proposed)
             u = proposed
-            if np.abs(step).max() < 1e-3:
+            if np.abs(step).max() < CONVERGED:
                 break
         return u, 1 / np.sqrt(information)
 

@@ -29,7 +29,10 @@ def test_effects_are_drawn_from_their_conditional(sd: float, n: int, share: floa
     rows = GroupedRows(one_group(n, cases))
     rng = np.random.default_rng(1)
     draws = 4000
-    u = rows.draw_effects(np.full((draws, 1), intercept), np.full(draws, np.log(sd)), np.zeros((draws, 1)), rng)[:, 0]
+    start = rng.uniform(-2, 2, size=(draws, 1))
+    effects, excess = rows.draw_effects(np.full((draws, 1), intercept), np.full(draws, np.log(sd)), start, rng)
+    assert excess < 1e-6
+    u = effects[:, 0]
     grid = np.linspace(-15, 15, 600_001)
     eta = intercept + sd * grid
     log_density = cases * eta - n * np.logaddexp(0, eta) - 0.5 * grid**2
@@ -78,8 +81,7 @@ def test_a_level_without_rows_follows_its_prior() -> None:
         problem.y, problem.X, (GroupTerm("g", index, 3),), problem.prior_mean, problem.prior_sd, problem.sd_scale
     )
     rows = GroupedRows(problem)
-    draws = rows.draw_effects(
-        np.zeros((4000, 1)), np.full(4000, np.log(0.7)), np.zeros((4000, 1)), np.random.default_rng(1)
-    )
+    zeros = np.zeros((4000, 1))
+    draws, _ = rows.draw_effects(zeros, np.full(4000, np.log(0.7)), zeros, np.random.default_rng(1))
     for level in (1, 2):
         assert stats.kstest(draws[:, level] / 0.7, "norm").pvalue > 1e-4
