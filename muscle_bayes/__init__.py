@@ -31,6 +31,9 @@ _PUBLIC = {
     "calibration": "estimands",
     "discrimination": "estimands",
     "loo": "estimands",
+    "subgroups": "estimands",
+    "exposure_distributions": "estimands",
+    "symptom_burden": "estimands",
     "run": "study",
 }
 _STAGES = ("plots", "errors")

@@ -3,6 +3,7 @@
 # Not lazily: a submodule that is imported later would take its function's name in this package.
 from muscle_bayes.estimands.calibration import calibration
 from muscle_bayes.estimands.discrimination import discrimination
+from muscle_bayes.estimands.distributions import exposure_distributions
 from muscle_bayes.estimands.interaction import interaction
 from muscle_bayes.estimands.loo import loo
 from muscle_bayes.estimands.nomogram import Nomogram, nomogram
@@ -10,9 +11,11 @@ from muscle_bayes.estimands.odds_ratios import odds_ratios
 from muscle_bayes.estimands.posterior_predictive import posterior_predictive
 from muscle_bayes.estimands.risks import risks
 from muscle_bayes.estimands.rounding import printed
+from muscle_bayes.estimands.subgroups import subgroups
 from muscle_bayes.estimands.surface import odds_ratio_surface
+from muscle_bayes.estimands.symptom_burden import symptom_burden
 
 __all__ = [
-    "Nomogram", "calibration", "discrimination", "interaction", "loo", "nomogram", "odds_ratio_surface", "odds_ratios",
-    "posterior_predictive", "printed", "risks",
+    "Nomogram", "calibration", "discrimination", "exposure_distributions", "interaction", "loo", "nomogram",
+    "odds_ratio_surface", "odds_ratios", "posterior_predictive", "printed", "risks", "subgroups", "symptom_burden",
 ]  # fmt: skip

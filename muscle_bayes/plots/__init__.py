@@ -5,10 +5,16 @@ pyplot is not needed and not imported: no figure stays open, and a notebook show
 
 # Not lazily: a submodule that is imported later would take its function's name in this package.
 from muscle_bayes.plots.calibration import calibration
+from muscle_bayes.plots.distributions import distributions
 from muscle_bayes.plots.forest import forest
 from muscle_bayes.plots.nomogram import nomogram
 from muscle_bayes.plots.nomogram_html import nomogram_html
 from muscle_bayes.plots.posterior_predictive import posterior_predictive
+from muscle_bayes.plots.subgroups import subgroups
 from muscle_bayes.plots.surface import surface
+from muscle_bayes.plots.symptom_burden import symptom_burden
 
-__all__ = ["calibration", "forest", "nomogram", "nomogram_html", "posterior_predictive", "surface"]
+__all__ = [
+    "calibration", "distributions", "forest", "nomogram", "nomogram_html", "posterior_predictive", "subgroups", "surface",
+    "symptom_burden",
+]  # fmt: skip

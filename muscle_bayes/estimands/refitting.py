@@ -1,0 +1,93 @@
+"""Refits of a model to other persons or under other assumptions, on the Z-scores of the first fit."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+#: Draws of a refit: 95 % limits to 7 % of a posterior SD, in a quarter of the time and memory of 4,000.
+REFIT_DRAWS = 1000
+
+
+def without(model: Any, columns: Sequence[str]) -> Any:
+    """Return a model without the terms that some columns take part in.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    columns : sequence of str
+        Raw columns or names in the formula; the site's column takes the random intercept out.
+
+    Returns
+    -------
+    Model
+        A copy; priors and levels of what left go too.
+    """
+    sources = {name: rule.source for name, rule in model.standardise.items()}
+    gone = {name for name in model.parsed.names if name in columns or sources.get(name) in columns}
+    terms = [":".join(term) for term in model.parsed.terms if not gone & set(term)]
+    groups = [f"(1|{group.factor})" for group in model.parsed.groups if group.factor not in columns]
+    kept = {name for term in terms for name in term.split(":")}
+    priors = model.priors.model_copy(
+        update={"terms": {key: prior for key, prior in model.priors.terms.items() if key in terms}}
+    )
+    return model.model_copy(
+        update={
+            "formula": f"{model.parsed.response} ~ {' + '.join([*(terms or ['1']), *groups])}",
+            "priors": priors,
+            **{
+                table: {key: value for key, value in getattr(model, table).items() if key in kept}
+                for table in ("levels", "standardise", "exposures")
+            },
+        }
+    )
+
+
+def refit(
+    model: Any,
+    persons: pd.DataFrame,
+    constants: Mapping[str, Any],
+    *,
+    draws: int = REFIT_DRAWS,
+    seed: int = 1,
+    simulated: bool = False,
+) -> Any:
+    """Fit a model by the Laplace engine, with Z-scores held at given constants.
+
+    Parameters
+    ----------
+    model : Model
+        What to fit.
+    persons : pandas.DataFrame
+        With the raw columns or the Z-scores.
+    constants : mapping of str to Standardisation
+        Mean and SD of each Z-score, so that an odds ratio per 2 Z means the same contrast in every refit.
+    draws, seed : int
+        Of the engine.
+    simulated : bool
+        Whether the persons are simulated.
+
+    Returns
+    -------
+    Fit
+        Its recipe holds the constants, so that every estimand takes it.
+    """
+    # Here and not at the top: whoever reads estimands of a saved fit should not wait for the engines.
+    from muscle_bayes.inference import fit
+
+    held = {name: constants[name] for name in model.standardise}
+    scores = {
+        name: (persons[z.source].astype("float64") - z.mean) / z.sd for name, z in held.items() if name not in persons
+    }
+    table = persons.assign(**scores)
+    table.attrs = {"simulated": simulated}
+    fitted = fit(model.model_copy(update={"standardise": {}}), table, method="laplace", draws=draws, seed=seed)
+    return replace(fitted, model=model, recipe=replace(fitted.recipe, constants=held))
+
+
+def certificate(fit: Any) -> str:
+    """Return why a fit failed its gate, empty where it passed."""
+    failures = [finding.text for finding in fit.diagnostics.findings if finding.kind == "failure"]
+    return "; ".join(failures)

@@ -1,0 +1,161 @@
+"""Forest plots side by side: one panel an exposure, one line a group, on one ratio axis."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+from muscle_bayes.plots.style import (
+    BLUE,
+    CAPTION_LINE,
+    GREY,
+    INK,
+    LIGHT,
+    axes_at,
+    caption_lines,
+    new_figure,
+    printed_width,
+    ratio_ticks,
+    write_caption,
+    write_head,
+)
+
+_LINE, _HEAD, _SIZE = 3.7, 4.4, 6.5
+
+
+def forest_panels(
+    lines: Sequence[Mapping[str, Any]],
+    panels: Mapping[str, str],
+    *,
+    attrs: Mapping[Any, Any],
+    title: str,
+    caption: str,
+    width_mm: float,
+    axis: str = "Odds ratio (log scale)",
+    references: Mapping[str, Mapping[str, float]] | None = None,
+    one_axis: bool = False,
+) -> Any:
+    """Draw lines of estimates in panels that share their axis and their labels.
+
+    Parameters
+    ----------
+    lines : sequence of mapping
+        From top to bottom: ``{"heading": text}``, or ``{"label": text, "rows": {panel: row}}`` with `estimate, lower,
+        upper, text` of each panel and, where there is no estimate, `note`; `bold` and `hollow` where wanted.
+    panels : mapping of str to str
+        Name -> what stands above it.
+    attrs : mapping
+        Of the result, for the mark on simulated data.
+    title, caption : str
+        Words above and below.
+    width_mm : float
+        Width in print; below 120 mm numbers stand under each other's panels and are left out.
+    axis : str
+        Label of the axis, shortened below 120 mm.
+    references : mapping of str to row, optional
+        An estimate that a panel shows behind all lines, with its interval.
+    one_axis : bool
+        All panels span the same range; else each its own.
+
+    Returns
+    -------
+    matplotlib Figure
+        Placed in mm.
+    """
+    narrow = width_mm < 120
+    height = sum(_HEAD if "heading" in line else _LINE for line in lines)
+    labels = max(printed_width(str(line.get("heading") or line["label"]), _SIZE, "bold") for line in lines) + 2.5
+    texts = [str(row.get("text", "")) for line in lines for row in line.get("rows", {}).values()]
+    numbers = 0.0 if narrow else max(printed_width(text, _SIZE) for text in texts) + 2.5
+    gap = 3.0
+    room = (width_mm - 2.5 - labels - len(panels) * numbers - (len(panels) - 1) * gap) / len(panels)
+    below = CAPTION_LINE * len(caption_lines(caption, width_mm)) + 3
+    top = 13.5
+    figure = new_figure(width_mm, top + height + 9.5 + below, constrained=False)
+    for i, (name, words) in enumerate(panels.items()):
+        low, high = _range(lines, list(panels) if one_axis else [name])
+        ax = axes_at(figure, labels + i * (room + numbers + gap), top, room, height)
+        _panel(ax, lines, name, low, high, height, gap=min(6.5 / room, 0.4), numbers=not narrow)
+        if references and name in references:
+            one = references[name]
+            ax.axvspan(one["lower"], one["upper"], color=LIGHT, alpha=0.6, lw=0, zorder=0)
+            ax.axvline(one["estimate"], color=GREY, lw=0.7, ls=(0, (4, 3)), zorder=1)
+        ax.set_title(words, fontsize=7, pad=3, loc="left")
+        ax.set_xlabel(axis.replace("Odds ratio", "OR") if narrow else axis, labelpad=1)
+        if i == 0:
+            _labels(ax, lines, height, labels, room)
+    write_head(figure, title, attrs, width_mm)
+    write_caption(figure, caption, width_mm)
+    return figure
+
+
+def _range(lines: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[float, float]:
+    rows = [line["rows"][name] for line in lines if "rows" in line for name in names if name in line["rows"]]
+    values = [row[key] for row in rows for key in ("lower", "upper")]
+    shown = np.array([value for value in values if np.isfinite(value)] or [0.8, 1.25])
+    # A tiny group's interval may reach beyond what others need; it is cut with an arrow there.
+    low, high = max(shown.min(), 0.2), min(shown.max(), 5.0)
+    margin = (high / low) ** 0.04
+    return min(low / margin, 0.93), max(high * margin, 1.07)
+
+
+def _centres(lines: Sequence[Mapping[str, Any]]) -> list[float]:
+    y, out = 0.0, []
+    for line in lines:
+        size = _HEAD if "heading" in line else _LINE
+        out.append(y + size / 2)
+        y += size
+    return out
+
+
+def _panel(
+    ax: Any,
+    lines: Sequence[Mapping[str, Any]],
+    name: str,
+    low: float,
+    high: float,
+    height: float,
+    *,
+    gap: float,
+    numbers: bool,
+) -> None:
+    ax.set_xscale("log")
+    ax.set_xlim(low, high)
+    ax.set_ylim(height, 0)
+    ticks = ratio_ticks(low, high, gap)
+    ax.xaxis.set_major_locator(FixedLocator(ticks))
+    ax.xaxis.set_major_formatter(FixedFormatter([f"{t:g}" for t in ticks]))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_yticks([])
+    ax.spines["left"].set_visible(False)
+    ax.axvline(1, color=INK, lw=0.6, zorder=1)
+    for line, centre in zip(lines, _centres(lines), strict=True):
+        row = line.get("rows", {}).get(name)
+        if row is None:
+            continue
+        if not np.isfinite(row["estimate"]):
+            ax.text(0.5, centre, "no estimate", transform=ax.get_yaxis_transform(), ha="center", va="center",
+                    fontsize=6, color=GREY, style="italic")  # fmt: skip
+            continue
+        colour = BLUE if line.get("hollow") else INK
+        ends = np.clip([row["lower"], row["upper"]], low, high)
+        ax.plot(ends, [centre, centre], color=colour, lw=1.2, solid_capstyle="butt", zorder=3)
+        for end, marker in ((row["lower"] < low, "<"), (row["upper"] > high, ">")):
+            if end:
+                ax.plot(low if marker == "<" else high, centre, marker, color=colour, ms=3, clip_on=False, zorder=4)
+        if low <= row["estimate"] <= high:
+            face = "white" if line.get("hollow") else colour
+            edge = colour if line.get("hollow") else "white"
+            ax.plot(row["estimate"], centre, "s", mfc=face, mec=edge, ms=3.4, mew=0.6, zorder=5)
+        if numbers:
+            ax.annotate(row["text"], (1, centre), xycoords=("axes fraction", "data"), xytext=(4, 0),
+                        textcoords="offset points", va="center", fontsize=_SIZE,
+                        fontweight="bold" if line.get("bold") else "normal")  # fmt: skip
+
+
+def _labels(ax: Any, lines: Sequence[Mapping[str, Any]], height: float, labels: float, room: float) -> None:
+    for line, centre in zip(lines, _centres(lines), strict=True):
+        heavy = "heading" in line or line.get("bold")
+        ax.text(-(labels - 1.5) / room, centre, line.get("heading") or line["label"], transform=ax.get_yaxis_transform(),
+                ha="left", va="center", fontsize=_SIZE, fontweight="bold" if heavy else "normal")  # fmt: skip
