@@ -1,8 +1,27 @@
 """Certified Laplace posterior: a Laplace proposal over a grid of SDs, corrected by importance sampling.
 
-The method follows integrated nested Laplace approximations (Rue, Martino and Chopin 2009, JRSS B 71:319) up to the
-proposal, and then removes their error by Pareto-smoothed importance sampling (Vehtari et al. 2024, JMLR 25(72)),
-which turns an approximation of unknown error into draws with a measured one. `Certificate` says whether it worked.
+Method
+------
+1. Given the group SDs, coefficients and effects have a log-concave posterior (logistic likelihood, normal priors):
+one mode,
+   found by Newton's method. Mode and curvature at design points over the log SDs give the marginal posterior of the
+   SDs by Laplace's approximation, as in integrated nested Laplace approximations (Rue, Martino and Chopin 2009, JRSS
+   B 71:319).
+2. That approximation is only a proposal: log SDs from cells filled by it, with the prior and a uniform mixed in;
+   coefficients and effects from multivariate t distributions at the conditional mode.
+3. Each draw is weighed by the ratio of the posterior to the proposal, so that what is left is Monte Carlo error,
+which is
+   measured. The largest weights are smoothed (Vehtari et al. 2024, JMLR 25(72)); the mean weight is the evidence.
+4. With one term of many small groups, each effect is integrated out by adaptive quadrature (`quadrature`), the
+weights are
+   those of coefficients and SD alone, and effects are drawn from their one-dimensional conditionals.
+
+Limits
+------
+The certificate lists what is checked (`laplace_certificate`). It refuses, rightly, where the conditional posterior is
+far from Gaussian (separation under wide priors, outcomes of almost one kind in small samples, several terms of many
+small groups); then NUTS is the engine. It cannot see errors of the model, and its draws carry the Monte Carlo error
+of `ess` draws, not of as many as there are.
 """
 
 from dataclasses import dataclass, replace
