@@ -139,22 +139,6 @@ def versions_of(name: str) -> list[PublishedScheme]:
     return [scheme for scheme in PUBLISHED if scheme.name == name]
 
 
-def is_published(scheme: str) -> bool:
-    """Whether a text names a published scheme, with or without a version, and not a file.
-
-    Parameters
-    ----------
-    scheme : str
-        As in `quantify(scheme=...)`.
-
-    Returns
-    -------
-    bool
-        Also true of a version that is not known.
-    """
-    return bool(versions_of(scheme.partition("@")[0]))
-
-
 def published(name: str, version: str = "") -> list[PublishedScheme]:
     """Find the tables of a scheme that a version leaves open.
 

@@ -16,6 +16,23 @@ OWN = "muscle_bayes"
 _NAMES = (*MUSCLES, "other", "all", *TISSUES)
 
 
+def is_scheme_name(text: str) -> bool:
+    """Whether a text names a scheme, with or without a version, and not a file.
+
+    Parameters
+    ----------
+    text : str
+        As in `quantify(scheme=...)`.
+
+    Returns
+    -------
+    bool
+        Also true of a version that is not known, which is no file either.
+    """
+    name = text.partition("@")[0]
+    return name == OWN or bool(versions_of(name))
+
+
 def choose_scheme(
     scheme: Scheme | str | Path | None, present: Sequence[int], names: Mapping[int, str], file: str
 ) -> tuple[dict[int, Structure], str]:
