@@ -8,6 +8,7 @@ from muscle_bayes.report import methods, quantities, text
 from muscle_bayes.report.page import Box, Bullets, Card, Cards, Paragraph, Section
 from muscle_bayes.report.quantities import effective_draws, sentence_case
 from muscle_bayes.report.results import FitResults, StudyResults
+from muscle_bayes.report.truth import truth_box
 
 if TYPE_CHECKING:
     from muscle_bayes.inference import Fit
@@ -57,6 +58,9 @@ def key_result(results: StudyResults) -> Section:
             cards = tuple(_card(row, fit, meanings) for row in exposures.to_dict("records"))
             section.blocks.append(Cards(cards))
         section.blocks.append(Bullets(tuple(result_sentences(item))))
+        put_in = truth_box(item, results.truth)
+        if put_in is not None:
+            section.blocks.append(put_in)
     section.blocks.append(Paragraph(" ".join([*_adjusted(results.fits[0]), NO_CLAIM])))
     return section
 

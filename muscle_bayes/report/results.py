@@ -105,4 +105,5 @@ class StudyResults:
     failures: pd.DataFrame
     notes: tuple[str, ...] = ()
     phantoms: Phantoms | None = None
+    truth: Mapping[str, Mapping[str, float]] | None = None
     exposure: "Exposure | None" = None

@@ -9,6 +9,7 @@ from muscle_bayes.study.phantoms import PhantomPlan
 from muscle_bayes.study.progress import Progress
 from muscle_bayes.study.running import run
 from muscle_bayes.study.settings import load_study
+from muscle_bayes.study.simulating import write_cohort
 
 FULL = {"participants": 27_518, "phantoms": 12}
 QUICK = {"participants": 3_000, "phantoms": 2}
@@ -65,8 +66,6 @@ def demonstrate(
     StudyFileError
         Where the folder holds a study that is none of this demonstration's.
     """
-    from muscle_bayes.simulation import simulate_cohort
-
     out = Path(out).resolve()
     progress = progress or Progress()
     size = QUICK if quick else FULL
@@ -77,9 +76,9 @@ def demonstrate(
             str(settings), "The folder holds a study of your own", "Give the demonstration another --out"
         )
     progress.start("cohort simulation")
-    with whole_file(participants) as path:
-        simulate_cohort(n=size["participants"], seed=seed).to_csv(path, index=False)
+    write_cohort(participants, n=size["participants"], seed=seed, complete=True, interaction=0.0)
     with whole_file(settings) as path:
         path.write_text(text, encoding="utf-8")
     progress.finish(f"{size['participants']:,} participants")
-    return run(load_study(settings), progress=progress, phantoms=PhantomPlan(size["phantoms"], seed, workers))
+    plan = PhantomPlan(size["phantoms"], seed, workers)
+    return run(load_study(settings), progress=progress, phantoms=plan)

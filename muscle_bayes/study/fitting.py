@@ -187,6 +187,33 @@ def draw_figures(estimates: Estimates, label: str, out: Path) -> dict[str, Path]
     return {name: save_figure(figure, out / "figures" / f"{label}_{name}") for name, figure in drawn.items()}
 
 
+def write_nomogram_page(estimates: Estimates, label: str, out: Path) -> list[Path]:
+    """Write the interactive nomogram as one page that opens from disk.
+
+    Parameters
+    ----------
+    estimates : Estimates
+        Frames of one fit.
+    label : str
+        Name of the fit.
+    out : pathlib.Path
+        Folder of the results.
+
+    Returns
+    -------
+    list of pathlib.Path
+        figures/LABEL_nomogram.html; empty where the fit has no nomogram.
+    """
+    from muscle_bayes import plots
+
+    if estimates.nomogram is None:
+        return []
+    page = out / "figures" / f"{label}_nomogram.html"
+    with whole_file(page) as path:
+        path.write_text(plots.nomogram_html(estimates.nomogram), encoding="utf-8")
+    return [page]
+
+
 def save_figure(figure: "Figure", stem: Path) -> Path:
     """Write a figure as SVG, PDF and PNG, the same bytes for the same figure.
 

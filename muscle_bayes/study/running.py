@@ -11,13 +11,21 @@ from muscle_bayes.cohort import Cohort, read_cohort
 from muscle_bayes.cohort.exposure import Exposure
 from muscle_bayes.cohort.files import file_sha256, whole_file
 from muscle_bayes.report.results import FitResults, Phantoms, StudyResults
-from muscle_bayes.study.fitting import Estimates, draw_figures, figure_files, fit_model, write_tables
+from muscle_bayes.study.fitting import (
+    Estimates,
+    draw_figures,
+    figure_files,
+    fit_model,
+    write_nomogram_page,
+    write_tables,
+)
 from muscle_bayes.study.folder import StudyFolder, StudyRun
 from muscle_bayes.study.lock import code_version, fingerprint
 from muscle_bayes.study.measuring import FAILURE_COLUMNS, Measured, measure_people, write_measured
 from muscle_bayes.study.people import people_of
 from muscle_bayes.study.progress import Progress
 from muscle_bayes.study.settings import FitSection, Study, load_study
+from muscle_bayes.study.simulating import read_truth
 
 if TYPE_CHECKING:
     from muscle_bayes.inference import Fit
@@ -246,6 +254,7 @@ def _fit(folder: StudyFolder, cohort: Cohort, section: FitSection, model: "Model
         files = write_tables(estimates.tables, label, out)
         figures = draw_figures(estimates, label, out)
         files += [path for svg in figures.values() for path in figure_files(svg)]
+        files += write_nomogram_page(estimates, label, out)
         names = {name: svg.relative_to(out).as_posix() for name, svg in figures.items()}
         folder.done(stage, wanted, files, {"figures": names})
         folder.progress.finish(f"{len(estimates.tables)} tables, {len(figures)} figures")
@@ -259,12 +268,14 @@ def _report(
     """Write the report where anything in it has changed."""
     study, out = folder.study, folder.out
     path = out / "report.html"
+    truth = read_truth(study.resolve(study.participants.file)) if cohort.simulated else None
     parts = [
         study.study.model_dump(mode="json"),
         folder.lock.outputs("cohort"),
         [made.files for made in fits],
         failures.to_dict(orient="records"),
         folder.lock.outputs("phantoms") if phantoms is not None else None,
+        truth,
     ]
     wanted = fingerprint(*parts, code_version("report", "estimands"))
     if not folder.needs("report", wanted):
@@ -284,6 +295,7 @@ def _report(
         failures=failures,
         notes=cohort.notes,
         phantoms=phantoms,
+        truth=truth,
     )
     written = write_report(results)
     folder.done("report", wanted, [written])

@@ -1,6 +1,8 @@
-"""Simulated data as files: a cohort as a table, a phantom as images."""
+"""Simulated data as files: a cohort as a table with what was put into it, a phantom as images."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -16,7 +18,8 @@ def write_cohort(
     Parameters
     ----------
     path : path
-        `.csv`, `.tsv` or `.parquet`; every row is marked by the column `simulated`.
+        `.csv`, `.tsv` or `.parquet`; every row is marked by the column `simulated`. What the simulation put in is written
+        beside it, to NAME.truth.json.
     n, seed, complete, interaction
         As in `simulate_cohort`.
 
@@ -46,7 +49,34 @@ def write_cohort(
             table.to_parquet(temporary, index=False)
         else:
             table.to_csv(temporary, sep="," if kind == ".csv" else "\t", index=False)
+    with whole_file(truth_file(path)) as temporary:
+        temporary.write_text(json.dumps(table.attrs, indent=1) + "\n", encoding="utf-8")
     return path, table
+
+
+def truth_file(table: Path) -> Path:
+    """Return where the truth of a simulated table stands: NAME.truth.json beside NAME.csv."""
+    return table.with_name(f"{table.stem}.truth.json")
+
+
+def read_truth(table: Path) -> dict[str, Any] | None:
+    """Read what a simulation put into a table.
+
+    Parameters
+    ----------
+    table : pathlib.Path
+        The participant table.
+
+    Returns
+    -------
+    dict or None
+        Event -> log odds ratio of each column per unit; None where no truth stands beside the table.
+    """
+    path = truth_file(table)
+    if not path.is_file():
+        return None
+    truth: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["truth"]
+    return truth
 
 
 def write_phantom(region: str, folder: Path | str, *, seed: int) -> dict[str, Path]:
