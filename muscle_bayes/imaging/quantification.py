@@ -101,9 +101,9 @@ def quantify(
     region : {"field_of_view", "whole", "above_gluteals_150mm"}
         Keep the rows of one region; see `muscle_bayes.imaging.regions`.
     scheme : str, mapping or path
-        For labels of another tool: its name (`totalsegmentator_mr`, `totalsegmentator_thigh_shoulder_mr`, `vibesegmentator`,
-        `mrsegmentator`, `musclemap_wholebody@1.4`; @ and a version where ids have changed), id -> (muscle, side), or a file of
-        them (`read_scheme`). Several ids may name one muscle.
+        For labels of another tool: its name (`totalsegmentator_mr`, `totalsegmentator_thigh_shoulder_mr`,
+        `totalsegmentator_ct`, `vibesegmentator`, `mrsegmentator`, `musclemap_wholebody@1.4`; @ and a version where ids have
+        changed), id -> (muscle, side), or a file of them (`read_scheme`). Several ids may name one muscle.
     resample_labels : bool
         Bring labels on another grid onto that of the images, by the nearest neighbour; they are refused otherwise.
     t1_correction : T1Correction

@@ -34,6 +34,7 @@ TOTAL_MR_OLD = pairs(
     hamstrings=(52,),
     sartorius=(54,),
 )
+TOTAL_CT = pairs(gluteals=(80, 82, 84), autochthonous=(86,), iliopsoas=(88,))
 THIGH = pairs(quadriceps=(1,), adductors=(3,), hamstrings=(5,), sartorius=(7,)) | {("other", "both"): range(9, 19)}
 VIBE = pairs(gluteals=(53, 55, 57), autochthonous=(59,), iliopsoas=(61,)) | {("other", "both"): (66,)}
 MRSEG = pairs(autochthonous=(31,), iliopsoas=(33,), gluteals=(35, 37, 39))
@@ -68,6 +69,7 @@ CASES = [
     pytest.param("totalsegmentator_mr@2.18.0", "segmentation.nii.gz", range(1, 51), TOTAL_MR, id="total_mr"),
     pytest.param("totalsegmentator_mr@2.4.0", "segmentation.nii.gz", range(1, 57), TOTAL_MR_OLD, id="total_mr_2.4"),
     pytest.param("totalsegmentator_thigh_shoulder_mr", "thigh.nii.gz", range(1, 19), THIGH, id="thigh_shoulder"),
+    pytest.param("totalsegmentator_ct", "segmentation.nii.gz", range(1, 118), TOTAL_CT, id="total"),
     pytest.param("vibesegmentator", "seg1.nii.gz", range(1, 73), VIBE, id="vibe"),
     pytest.param("totalvibesegmentator", "seg1.nii.gz", range(1, 73), VIBE, id="totalvibe"),
     pytest.param("mrsegmentator", "scan_seg.nii.gz", range(1, 41), MRSEG, id="mrsegmentator"),
@@ -132,6 +134,7 @@ def structures(scheme, numbers):
     [
         ("totalsegmentator_mr@2.5", range(1, 51), (18, 19, *range(30, 40))),
         ("totalsegmentator_mr@2.2", range(1, 57), (18, 19, *range(30, 38))),
+        ("totalsegmentator_ct", range(1, 118), (*range(25, 51), *range(69, 79), *range(91, 117))),
         ("vibesegmentator", range(1, 73), (23, *range(42, 52), 63, 69, 70, 72)),
         ("mrsegmentator", range(1, 41), range(25, 31)),
         *((f"musclemap@{v}", [*bones, 5101], bones) for v, bones in MUSCLEMAP_BONES.items()),

@@ -104,6 +104,13 @@ PUBLISHED: tuple[PublishedScheme, ...] = (
         versions=("2.2", "2.4"),
         names_in_file=True,
     ),
+    PublishedScheme(
+        "totalsegmentator_ct",
+        "TotalSegmentator, task total",
+        "totalsegmentator_ct.tsv",
+        versions=("2.2", "2.18"),
+        names_in_file=True,
+    ),
     PublishedScheme("vibesegmentator", "VIBESegmentator (TotalVibeSegmentator)", "vibesegmentator.tsv"),
     PublishedScheme("mrsegmentator", "MRSegmentator", "mrsegmentator.tsv", versions=("1.0", "1.2"), ending="_seg"),
     *(
