@@ -112,7 +112,8 @@ def _pictures(item: FitResults, key: str, number: Numbering) -> list[Section]:
             "combinations hold too few participants to say anything about: the colours there would be the model's, not the data's."
         )
         section = Section(f"{key}-surface", "Both exposures together", [Paragraph(about)])
-        caption = "Odds ratio of combinations of the two exposures, and the probability that it exceeds 1."
+        caption = "Odds ratio of combinations of the two exposures"
+        caption += "." if item.fit.method == "ml" else ", and the probability that it exceeds 1."
         section.blocks.extend(_drawn(item, "surface", caption, text.surface_description(frames["surface"]), number))
         made.append(section)
     if "nomogram" in item.figures and "nomogram_scale" in frames:
