@@ -28,6 +28,7 @@ _PUBLIC = {
     "interaction": "estimands",
     "nomogram": "estimands",
     "posterior_predictive": "estimands",
+    "prior_predictive": "estimands",
     "calibration": "estimands",
     "discrimination": "estimands",
     "loo": "estimands",

@@ -9,6 +9,7 @@ from muscle_bayes.estimands.loo import loo
 from muscle_bayes.estimands.nomogram import Nomogram, nomogram
 from muscle_bayes.estimands.odds_ratios import odds_ratios
 from muscle_bayes.estimands.posterior_predictive import posterior_predictive
+from muscle_bayes.estimands.prior_predictive import prior_predictive
 from muscle_bayes.estimands.risks import risks
 from muscle_bayes.estimands.rounding import printed
 from muscle_bayes.estimands.subgroups import subgroups
@@ -17,5 +18,6 @@ from muscle_bayes.estimands.symptom_burden import symptom_burden
 
 __all__ = [
     "Nomogram", "calibration", "discrimination", "exposure_distributions", "interaction", "loo", "nomogram",
-    "odds_ratio_surface", "odds_ratios", "posterior_predictive", "printed", "risks", "subgroups", "symptom_burden",
+    "odds_ratio_surface", "odds_ratios", "posterior_predictive", "printed", "prior_predictive", "risks",
+    "subgroups", "symptom_burden",
 ]  # fmt: skip

@@ -154,6 +154,8 @@ class Recipe:
         InvalidValueError
             Where a categorical predictor has a level that the model does not know, or a value is missing.
         """
+        if not self.columns:
+            return np.empty((len(frame), 0))
         frame = self.standardise(frame)
         for name in self.predictors:
             require_column(frame, name)

@@ -1,0 +1,247 @@
+"""What a model's priors say before the data: the prevalence and the odds ratios that they imply."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from scipy.stats import halfnorm, norm, qmc
+
+from muscle_bayes.errors import EstimandError
+from muscle_bayes.estimands.frame import COLUMNS, summarise_draws, tidy
+from muscle_bayes.estimands.odds_ratios import odds_ratios
+from muscle_bayes.estimands.sites import expit
+from muscle_bayes.inference.fit import hash_rows, software_versions
+from muscle_bayes.inference.support import Support, describe_support
+from muscle_bayes.specification import Model, Priors, load_model
+from muscle_bayes.specification.design import Design
+from muscle_bayes.specification.recipe import Recipe
+
+_CELLS = 4_000_000
+_BINS = np.linspace(0, 1, 41)
+
+
+@dataclass(frozen=True)
+class PriorDraws:
+    """Draws from the priors of a model, read by estimands as they read a fit.
+
+    Attributes
+    ----------
+    model, recipe, support, design
+        As of a fit.
+    seed : int
+        Of the draws.
+    centred : numpy.ndarray, shape (S, 1 + p)
+        The intercept at the means of all predictors, then the coefficients.
+    effects : numpy.ndarray, shape (S, J)
+        Site effects.
+    sd : numpy.ndarray, shape (S,)
+        Their standard deviation; zeros without a site term.
+    """
+
+    model: Model
+    recipe: Recipe
+    support: Support
+    design: Design
+    seed: int
+    centred: np.ndarray
+    effects: np.ndarray
+    sd: np.ndarray
+    method: str = "prior"
+
+    def coefficients(self) -> np.ndarray:
+        """Return the draws with the intercept of the columns as they are, shape (S, 1 + p)."""
+        intercept = self.centred[:, 0] - self.centred[:, 1:] @ self.recipe.centre
+        return np.column_stack([intercept, self.centred[:, 1:]])
+
+    def site_effects(self) -> np.ndarray:
+        """Return the draws of the site effects, shape (S, J)."""
+        return self.effects
+
+    def site_sd(self) -> np.ndarray:
+        """Return the draws of their standard deviation, shape (S,)."""
+        return self.sd
+
+    def mcse(self, values: np.ndarray, kind: Literal["mean", "median"] = "median") -> np.ndarray:
+        """Return the Monte Carlo standard error of a mean, or of a median by its neighbouring order statistics.
+
+        It is that of independent draws, which stratified ones stay below (McKay et al. 1979, theorem 1, for monotone
+        functions).
+        """
+        root = np.sqrt(len(values))
+        if kind == "mean":
+            return values.std(axis=0, ddof=1) / root
+        low, high = np.quantile(values, [0.5 - 0.5 / root, 0.5 + 0.5 / root], axis=0)
+        return (high - low) / 2
+
+    def require_converged(self, allow_unconverged: bool = False) -> None:
+        """Pass: draws from priors have nothing to converge."""
+
+    def provenance(self) -> dict[str, Any]:
+        """Say which priors and whose design a result came from."""
+        recipe, frame = self.recipe, self.design.frame
+        used = [self.model.parsed_event.column, *recipe.raw_columns, *([recipe.site] if recipe.site else [])]
+        return {
+            "model": self.model.name,
+            "title": self.model.title,
+            "outcome": self.model.outcome_label,
+            "method": self.method,
+            "prior_set": self.model.priors.set,
+            "seed": self.seed,
+            "n": len(frame),
+            "events": int(self.design.y.sum()),
+            "sites": len(recipe.site_levels),
+            "simulated": self.design.simulated,
+            "interval": 0.95,
+            "data_hash": hash_rows(frame[list(dict.fromkeys(used))]),
+            "versions": software_versions(),
+        }
+
+
+def prior_predictive(
+    model: Model | str | Path, cohort: Any, *, priors: str | Priors | None = None, draws: int = 2000, seed: int = 1
+) -> pd.DataFrame:
+    """Return the prevalence and the odds ratios that a model's priors imply for a cohort, before its outcome is seen.
+
+    Parameters
+    ----------
+    model : Model or str or pathlib.Path
+        A model, the name of one in the catalogue, or a model file.
+    cohort : Cohort or pandas.DataFrame
+        Whose predictors and sites are taken; of the outcome only its share, for the figure.
+    priors : str or Priors, optional
+        Other priors than the model's, as in `fit`.
+    draws : int
+        Draws of intercept, coefficients, site SD and site effects.
+    seed : int
+        Of the draws.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Canonical columns, then `label, variable, level, at, text`. First the ``prior prevalence`` of the analysis set
+        and of a person with every predictor at its mean at a typical site, then the ``prior site odds ratio`` of a site one SD
+        above the mean against one that is one SD below it, then the ``prior odds ratio`` of every predictor per its
+        contrast, exposures first. `.attrs` hold a histogram of the prevalence and the observed one.
+
+    Raises
+    ------
+    EstimandError
+        Where there are fewer than 100 draws.
+    ModelFileError, PriorError, TableError
+        Where the model or the cohort cannot be used.
+
+    Notes
+    -----
+    Gabry, Simpson, Vehtari, Betancourt, Gelman 2019, J R Stat Soc A 182, 389-402. Wide priors on many coefficients together
+    can say that the outcome happens to almost everyone or to almost no one; this is where it shows.
+    """
+    if draws < 100:
+        raise EstimandError("draws", f"{draws} draws do not show tails of 2.5 %", "Take 100 or more, such as 2000")
+    if not isinstance(model, Model):
+        model = load_model(model)
+    model = model.with_priors(priors)
+    prior = draw_priors(model, model.design(cohort), draws=draws, seed=seed)
+    prevalence = _prevalence(prior)
+    sites = bool(prior.recipe.site_levels)
+    n = len(prior.design.y)
+    rows: list[dict[str, Any]] = [
+        {
+            "estimand": "prior prevalence", "contrast": "", "scale": "probability", "label": "Prevalence",
+            "population": f"analysis set (n = {n:,})", "site": "known" if sites else "no site in the model", "null": np.nan,
+        },
+        {
+            "estimand": "prior prevalence", "contrast": "", "scale": "probability", "label": "Prevalence",
+            "population": "every predictor at its mean", "site": "typical" if sites else "no site in the model",
+            "null": np.nan,
+        },
+    ]  # fmt: skip
+    values = [prevalence, expit(prior.centred[:, 0])]
+    if sites:
+        rows.append(
+            {
+                "estimand": "prior site odds ratio", "contrast": "a site at +1 SD against one at \N{MINUS SIGN}1 SD",
+                "scale": "odds ratio", "label": "Sites", "population": "conditional on the covariates",
+                "site": "between sites", "null": 1.0,
+            }
+        )  # fmt: skip
+        values.append(np.exp(2 * prior.sd))
+    described, drawn = pd.DataFrame(rows), np.column_stack(values)
+    null = described.pop("null").to_numpy()
+    summary = summarise_draws(drawn, prior, null=np.nan)
+    summary["prob_gt_null"] = np.where(np.isnan(null), np.nan, np.mean(drawn > null, axis=0))
+    counts, edges = np.histogram(prevalence, bins=_BINS)
+    attrs = {
+        "draws": draws,
+        "prevalence": {"edges": edges.tolist(), "counts": counts.tolist()},
+        "observed_prevalence": float(prior.design.y.mean()),
+        "estimate_is": "prior median",
+    }
+    whole = tidy(
+        {**described, **summary, "term": "", "role": "prior", "variable": "", "level": "", "at": ""},
+        prior,
+        interval=0.95,
+        attrs=attrs,
+    )
+    parts = [whole]
+    if prior.recipe.columns:
+        parts.append(odds_ratios(prior, per=None).assign(estimand="prior odds ratio"))
+    frame = pd.concat(parts, ignore_index=True)
+    frame["text"] = [
+        f"{_short(e)} ({_short(low)} to {_short(high)})"
+        for e, low, high in zip(frame["estimate"], frame["lower"], frame["upper"], strict=True)
+    ]
+    frame = frame[[*COLUMNS, "label", "variable", "level", "at", "text"]]
+    frame.attrs = whole.attrs
+    return frame
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def draw_priors(model: Model, design: Design, *, draws: int, seed: int) -> PriorDraws:
+    """Draw intercept, coefficients, site SD and site effects from their priors.
+
+    Parameters
+    ----------
+    model : Model
+        With its priors.
+    design : Design
+        Of a cohort.
+    draws : int
+        How many.
+    seed : int
+        Of the draws.
+
+    Returns
+    -------
+    PriorDraws
+        Stratified in each parameter (Latin hypercube; McKay, Beckman, Conover 1979, Technometrics 21, 239-245), so that a
+        few draws show each prior's quantiles as they are stated.
+    """
+    recipe, normals = design.recipe, model.normal_priors()
+    ordered = [normals["intercept"], *(normals[column.term] for column in recipe.columns)]
+    mean, spread = np.array([p.mean for p in ordered]), np.array([p.sd for p in ordered])
+    sites = len(recipe.site_levels)
+    uniform = qmc.LatinHypercube(len(ordered) + 1 + sites, rng=np.random.default_rng(seed)).random(draws)
+    centred = mean + spread * norm.ppf(uniform[:, : len(ordered)])
+    sd = halfnorm.ppf(uniform[:, len(ordered)]) * (model.priors.site_sd.half_normal if recipe.site else 0.0)
+    effects = sd[:, None] * norm.ppf(uniform[:, len(ordered) + 1 :])
+    support = describe_support(model, design, np.zeros(len(recipe.columns)))
+    return PriorDraws(model, recipe, support, design, seed, centred, effects, sd)
+
+
+def _prevalence(prior: PriorDraws) -> np.ndarray:
+    """Return the mean probability of the analysis set in each draw, shape (S,), each person at their own site."""
+    design, n = prior.design, len(prior.design.y)
+    total = np.zeros(len(prior.centred))
+    step = max(1, _CELLS // len(total))
+    for start in range(0, n, step):
+        rows = slice(start, start + step)
+        eta = prior.centred[:, :1] + prior.centred[:, 1:] @ design.X[rows].T
+        if prior.effects.shape[1]:
+            eta += prior.effects[:, design.site[rows]]
+        total += expit(eta).sum(axis=1)
+    return total / n
