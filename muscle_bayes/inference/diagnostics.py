@@ -173,20 +173,25 @@ def chain_findings(parameters: pd.DataFrame, divergences: int, bfmi: float) -> l
     return found
 
 
-def design_findings(design: Design) -> list[Finding]:
+def design_findings(design: Design, *, priors: bool = True) -> list[Finding]:
     """Look for separation, collinearity, empty cells and few sites.
 
     Parameters
     ----------
     design : Design
         The analysis set.
+    priors : bool
+        Whether the fit has priors; a maximum-likelihood fit has none.
 
     Returns
     -------
     list of Finding
-        Warnings and notes; none of them closes the gate, because proper priors keep the posterior proper.
+        With priors, warnings and notes: none of them closes the gate, because proper priors keep the posterior proper.
+        Without priors, separation is a failure: the likelihood has no maximum.
     """
     recipe, y, found = design.recipe, design.y, []
+    separated: Literal["failure", "warning"] = "warning" if priors else "failure"
+    rests = "rests on its prior" if priors else "has no finite estimate"
     if y.min() == y.max():
         found.append(
             Finding(
@@ -200,15 +205,15 @@ def design_findings(design: Design) -> list[Finding]:
         if low.max() < high.min() or high.max() < low.min():
             found.append(
                 Finding(
-                    "warning",
-                    f"separation: {column.label} alone tells all events from all others; its odds ratio rests on its prior",
+                    separated,
+                    f"separation: {column.label} alone tells all events from all others; its odds ratio {rests}",
                 )
             )
         elif set(np.unique(values)) <= {0.0, 1.0} and (high.sum() == 0 or low.sum() == 0 or high.all() or low.all()):
             found.append(
                 Finding(
-                    "warning",
-                    f"quasi-separation: a cell of {column.label} by the outcome is empty; its odds ratio rests on its prior",
+                    separated,
+                    f"quasi-separation: a cell of {column.label} by the outcome is empty; its odds ratio {rests}",
                 )
             )
     spread = design.X.std(axis=0)
@@ -234,13 +239,13 @@ def design_findings(design: Design) -> list[Finding]:
                     )
                 )
         if len(recipe.site_levels) < 10:
-            found.append(
-                Finding(
-                    "note",
-                    f"{len(recipe.site_levels)} sites tell little about how much sites differ: the site SD rests partly on its "
-                    "prior, and the intercept is less certain than a maximum-likelihood fit says; odds ratios are not affected",
-                )
+            so = (
+                "the site SD rests partly on its prior, and the intercept is less certain than a maximum-likelihood fit says"
+                if priors
+                else "the site SD has no interval here, and the Wald interval of the intercept is too narrow"
             )
+            text = f"{len(recipe.site_levels)} sites tell little about how much sites differ: {so}; odds ratios are not affected"
+            found.append(Finding("note", text))
     return found
 
 

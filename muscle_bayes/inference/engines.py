@@ -117,7 +117,7 @@ def _assemble(model: Model, design: Design, result: EngineResult, seed: int) -> 
         centre = result.maximum.coefficients[1:]
     site = [design.recipe.site] if design.recipe.site else []
     used = list(dict.fromkeys([model.parsed_event.column, *design.recipe.raw_columns, *site]))
-    findings = (*result.diagnostics.findings, *design_findings(design))
+    findings = (*result.diagnostics.findings, *design_findings(design, priors=result.maximum is None))
     return Fit(
         model=model,
         method=result.method,

@@ -30,6 +30,7 @@ def truth_box(item: FitResults, truth: Mapping[str, Mapping[str, float]] | None)
         return None
     labels = [column.label for column in item.fit.recipe.columns]
     draws = item.fit.coefficients()[:, 1:]
+    unit = "standard errors" if item.fit.method == "ml" else "posterior standard deviations"
     said = []
     for row in frame[frame["role"] == "exposure"].to_dict("records"):
         term = str(row["term"])
@@ -48,7 +49,6 @@ def truth_box(item: FitResults, truth: Mapping[str, Mapping[str, float]] | None)
             said.append(f"{sentence}; the interval holds it.")
         else:
             said.append(
-                f"{sentence}; the interval misses it, by {off:.1f} posterior standard deviations. Of 95 % intervals one in "
-                "twenty misses, and the seed of this sample was not chosen by its result."
+                f"{sentence}; the interval misses it, {off:.1f} {unit} away. Of 95 % intervals one in twenty misses."
             )
     return Box("note", "What the simulation put in", tuple(said)) if said else None

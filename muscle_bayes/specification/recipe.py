@@ -159,6 +159,8 @@ class Recipe:
         frame = self.standardise(frame)
         for name in self.predictors:
             require_column(frame, name)
+        if not self.terms:
+            return np.empty((len(frame), 0))
         frame = frame[list(self.predictors)]
         empty = frame.isna().any()
         if empty.any():

@@ -296,6 +296,7 @@ def _report(
         notes=cohort.notes,
         phantoms=phantoms,
         truth=truth,
+        exposure=cohort.exposure,
     )
     written = write_report(results)
     folder.done("report", wanted, [written])

@@ -183,6 +183,32 @@ def test_findings_about_the_design(small_table: pd.DataFrame) -> None:
     assert "never happens" in texts(small_table.assign(cbp=0))
 
 
+def test_separation_closes_the_gate_of_a_maximum_and_only_warns_where_there_are_priors(
+    small_table: pd.DataFrame,
+) -> None:
+    separated = small_table[(small_table["osteoporosis"] == 0) | (small_table["cbp"] == 1)]
+    model = mb.Model(formula="cbp ~ osteoporosis + age_years")
+    ml = mb.fit(model, separated, method="ml")
+    assert any("has no finite estimate" in finding.text for finding in ml.diagnostics.findings)
+    with pytest.raises(UnconvergedFitError, match="osteoporosis"):
+        ml.require_converged()
+    bayes = mb.fit(model, separated, method="laplace")
+    assert bayes.diagnostics.passed
+    assert any("rests on its prior" in finding.text for finding in bayes.diagnostics.findings)
+
+
+@pytest.mark.parametrize("method", ["laplace", "nuts", "ml"])
+def test_a_model_without_a_site_or_without_predictors(small_table: pd.DataFrame, method: str) -> None:
+    """With an intercept alone the odds are those of the prevalence, up to the width of the posterior."""
+    fit = mb.fit(mb.Model(formula="cbp ~ 1"), small_table, method=method)
+    share = small_table["cbp"].mean()
+    error = 1 / np.sqrt(len(small_table) * share * (1 - share))
+    assert fit.coefficients().shape == (4000, 1)
+    assert abs(fit.coefficients().mean() - np.log(share / (1 - share))) < 0.2 * error
+    assert fit.coefficients().std() == pytest.approx(error, rel=0.1)
+    assert fit.recipe.matrix(small_table.head(3)).shape == (3, 0)
+
+
 def test_arguments(small_table: pd.DataFrame) -> None:
     with pytest.raises(InvalidValueError, match="draws"):
         mb.fit("cbp_main", small_table, draws=4001)

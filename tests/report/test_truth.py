@@ -21,7 +21,7 @@ def test_it_says_where_the_interval_holds_the_truth_and_where_it_misses(item: Fi
     inside, outside = box.sentences
     assert f"odds ratio of {np.exp(2 * coefficients[:, 0].mean()):.2f} per 2 Z" in inside
     assert inside.endswith("the interval holds it.")
-    assert "the interval misses it, by 3.0 posterior standard deviations" in outside
+    assert "the interval misses it, 3.0 posterior standard deviations away" in outside
 
 
 def test_it_is_silent_where_nothing_is_known(item: FitResults) -> None:
