@@ -35,6 +35,7 @@ _PUBLIC = {
     "subgroups": "estimands",
     "exposure_distributions": "estimands",
     "symptom_burden": "estimands",
+    "sensitivity": "estimands",
     "run": "study",
 }
 _STAGES = ("plots", "errors")

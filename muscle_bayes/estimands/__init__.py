@@ -12,6 +12,7 @@ from muscle_bayes.estimands.posterior_predictive import posterior_predictive
 from muscle_bayes.estimands.prior_predictive import prior_predictive
 from muscle_bayes.estimands.risks import risks
 from muscle_bayes.estimands.rounding import printed
+from muscle_bayes.estimands.sensitivity import sensitivity
 from muscle_bayes.estimands.subgroups import subgroups
 from muscle_bayes.estimands.surface import odds_ratio_surface
 from muscle_bayes.estimands.symptom_burden import symptom_burden
@@ -19,5 +20,5 @@ from muscle_bayes.estimands.symptom_burden import symptom_burden
 __all__ = [
     "Nomogram", "calibration", "discrimination", "exposure_distributions", "interaction", "loo", "nomogram",
     "odds_ratio_surface", "odds_ratios", "posterior_predictive", "printed", "prior_predictive", "risks",
-    "subgroups", "symptom_burden",
+    "sensitivity", "subgroups", "symptom_burden",
 ]  # fmt: skip

@@ -11,12 +11,12 @@ from muscle_bayes.plots.nomogram import nomogram
 from muscle_bayes.plots.nomogram_html import nomogram_html
 from muscle_bayes.plots.posterior_predictive import posterior_predictive
 from muscle_bayes.plots.prior_predictive import prior_predictive
+from muscle_bayes.plots.specification_curve import specification_curve
 from muscle_bayes.plots.subgroups import subgroups
 from muscle_bayes.plots.surface import surface
 from muscle_bayes.plots.symptom_burden import symptom_burden
 
 __all__ = [
     "calibration", "distributions", "forest", "nomogram", "nomogram_html", "posterior_predictive", "prior_predictive",
-    "subgroups", "surface",
-    "symptom_burden",
+    "specification_curve", "subgroups", "surface", "symptom_burden",
 ]  # fmt: skip

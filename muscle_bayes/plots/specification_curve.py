@@ -1,0 +1,147 @@
+"""Specification curve: an estimate under every specification, in order, over the choices that make it."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+from muscle_bayes.plots.style import (
+    CAPTION_LINE,
+    INK,
+    LIGHT,
+    ORANGE,
+    TWO_COLUMNS,
+    axes_at,
+    caption_lines,
+    house_style,
+    new_figure,
+    printed_width,
+    ratio_ticks,
+    sample_text,
+    write_caption,
+    write_head,
+)
+
+_HEADINGS = {
+    "priors": "Priors of exposures",
+    "site_sd": "Scale of the site SD's prior",
+    "left_out": "Site left out",
+    "adipose": "Adipose tissue by",
+    "adjustment": "Covariates",
+}
+_LABELS = {"intermat_z": "InterMAT", "lmm_z": "LMM"}
+_NULL = {"odds ratio": 1.0, "risk difference": 0.0, "RERI": 0.0}
+
+
+def specification_curve(
+    result: pd.DataFrame, *, estimand: str = "odds ratio", width_mm: float = TWO_COLUMNS, title: str | None = None
+) -> Any:
+    """Draw the estimates of all specifications from lowest to highest, with the choices of each below.
+
+    Parameters
+    ----------
+    result : pandas.DataFrame
+        Of `sensitivity`.
+    estimand : str
+        Which of its estimands.
+    width_mm : float
+        Width in print; exposures are stacked below 120 mm.
+    title : str, optional
+        By default the outcome and the number of specifications.
+
+    Returns
+    -------
+    matplotlib Figure
+        The model as it stands is orange; specifications that are not certified are counted in the caption.
+    """
+    attrs = result.attrs
+    shown = result[result["estimand"] == estimand]
+    terms = list(dict.fromkeys(shown["term"]))
+    choices = [name for name in _HEADINGS if len(shown[name].unique()) > 1]
+    lines: list[tuple[str, Any]] = []
+    for name in choices:
+        lines += [(name, None), *((name, value) for value in dict.fromkeys(shown[name]))]
+    certified = shown.drop_duplicates("specification")["certified"].astype(bool)
+    scale = {"odds ratio": f"odds ratio per {attrs.get('per', 2):g} Z"}.get(estimand, estimand)
+    caption = (
+        f"{sample_text(attrs)}. Posterior median and {100 * attrs.get('interval', 0.95):g} % interval of the {scale} in "
+        f"each of {len(certified):,} specifications, each panel in its own order; {int(certified.sum()):,} certified, "
+        "others have no estimate. Darker intervals exclude no effect. Orange: the model as it stands. Specifications share "
+        "their persons: how many agree is no probability."
+    )
+    if title is None:
+        title = f"{attrs.get('outcome', '')}: {len(certified)} specifications".strip(": ")
+    with house_style():
+        across = 1 if width_mm < 120 else min(len(terms), 2)
+        down = math.ceil(len(terms) / across)
+        labels = max(printed_width(_text(name, value), 6, "bold") for name, value in lines) + 4 if lines else 12.0
+        curve, step, left, gap_x, gap_y, top = 34.0, 2.7, max(labels, 12.0), 13.0, 12.0, 13.0
+        room = (width_mm - left - 2 - gap_x * (across - 1)) / across
+        block = curve + 2 + step * len(lines)
+        below = CAPTION_LINE * len(caption_lines(caption, width_mm)) + 3
+        figure = new_figure(width_mm, top + down * block + (down - 1) * gap_y + 4 + below, constrained=False)
+        for i, term in enumerate(terms):
+            row, column = divmod(i, across)
+            x, y = left + column * (room + gap_x), top + row * (block + gap_y)
+            own = shown[shown["term"] == term].sort_values("estimate", na_position="last").reset_index(drop=True)
+            _curve(axes_at(figure, x, y, room, curve), own, estimand, scale, term)
+            if lines:
+                matrix = axes_at(figure, x, y + curve + 2, room, step * len(lines))
+                _choices(matrix, own, lines, named=column == 0, pad=left - 2)
+        write_head(figure, title, attrs, width_mm)
+        write_caption(figure, caption, width_mm)
+        return figure
+
+
+def _curve(ax: Any, own: pd.DataFrame, estimand: str, scale: str, term: str) -> None:
+    null, x = _NULL.get(estimand, 0.0), np.arange(len(own))
+    excludes = (own["lower"] > null) | (own["upper"] < null)
+    # Bars fill six tenths of their room, whatever the number of specifications and the size of the figure.
+    room = 72 * ax.get_position().width * ax.figure.get_size_inches()[0] / (len(own) + 1)
+    width = float(np.clip(0.6 * room, 0.3, 2.0))
+    ax.vlines(x, own["lower"], own["upper"], colors=np.where(excludes, "#8c8c8c", LIGHT), lw=width, zorder=2)
+    ax.scatter(x, own["estimate"], s=float(np.clip(room, 0.8, 3.0)) ** 2, c=INK, zorder=3, lw=0)
+    at = np.flatnonzero(own["reference"].astype(bool))
+    ax.vlines(x[at], own["lower"].iloc[at], own["upper"].iloc[at], colors=ORANGE, lw=1.6, zorder=4)
+    ax.scatter(x[at], own["estimate"].iloc[at], s=14, c=ORANGE, zorder=5, lw=0)
+    ax.axhline(null, color=INK, lw=0.6, zorder=1)
+    if estimand == "odds ratio" and own["estimate"].notna().any():
+        ax.set_yscale("log")
+        low, high = min(own["lower"].min(), 0.97), max(own["upper"].max(), 1.03)
+        margin = (high / low) ** 0.05
+        ax.set_ylim(low / margin, high * margin)
+        ticks = ratio_ticks(low / margin, high * margin, 0.12)
+        ax.yaxis.set_major_locator(FixedLocator(ticks))
+        ax.yaxis.set_major_formatter(FixedFormatter([f"{t:g}" for t in ticks]))
+        ax.yaxis.set_minor_locator(NullLocator())
+    ax.set_xlim(-1, len(own))
+    ax.set_xticks([])
+    ax.spines["bottom"].set_visible(False)
+    ax.set_ylabel(scale[:1].upper() + scale[1:], labelpad=2)
+    ax.set_title(" × ".join(_LABELS.get(name, name) for name in term.split(" × ")), fontsize=7, pad=3, loc="left")
+
+
+def _choices(ax: Any, own: pd.DataFrame, lines: list[tuple[str, Any]], *, named: bool, pad: float) -> None:
+    x = np.arange(len(own))
+    width = float(ax.get_position().width * ax.figure.get_size_inches()[0] * 25.4)
+    for y, (name, value) in enumerate(lines):
+        heading = value is None
+        if not heading:
+            ax.axhline(y, color=LIGHT, lw=0.4, zorder=0)
+            chosen = (own[name] == value).to_numpy()
+            colours = np.where(own["reference"].astype(bool)[chosen], ORANGE, INK)
+            ax.scatter(x[chosen], np.full(chosen.sum(), y), s=5, c=colours, marker="|", lw=0.7, zorder=2)
+        if named:
+            ax.text(-pad / width, y, _text(name, value), transform=ax.get_yaxis_transform(), va="center", ha="left",
+                    fontsize=6, fontweight="bold" if heading else "normal")  # fmt: skip
+    ax.set_xlim(-1, len(own))
+    ax.set_ylim(len(lines) - 0.5, -0.5)
+    ax.set_axis_off()
+
+
+def _text(name: str, value: Any) -> str:
+    if value is None:
+        return _HEADINGS[name]
+    return f"{value:g}" if isinstance(value, float) else str(value)
