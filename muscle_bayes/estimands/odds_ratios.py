@@ -10,6 +10,7 @@ import pandas as pd
 from muscle_bayes.errors import EstimandError
 from muscle_bayes.estimands.e_values import e_value, e_value_of_limit, square_root_approximation
 from muscle_bayes.estimands.frame import summarise_draws, tidy
+from muscle_bayes.estimands.labels import label_of
 from muscle_bayes.estimands.rounding import number_text
 from muscle_bayes.estimands.variables import Variable, design_rows, model_scale, variables_of
 
@@ -169,7 +170,8 @@ def _contrasts(variable: Variable, fit: Any, per: float | None) -> list[tuple[An
     if span is None:
         span = fit.model.exposures[variable.name].contrast if variable.name in fit.model.exposures else 2.0
     if variable.kind == "standardised":
-        size = f"{span:g} SD = {number_text(span * variable.sd, decimals=1)} {variable.unit}".strip()
+        within = "" if variable.over == "all" else f" within {label_of(variable.over).lower()}"
+        size = f"{span:g} SD{within} = {number_text(span * variable.sd, decimals=1)} {variable.unit}".strip()
         # Around the mean, so that a curved term is compared between stated levels and a straight one loses nothing.
         return [(-span / 2, span / 2, f"per {span:g} Z ({size})", None)]
     return [(variable.reference, variable.reference + 1.0, f"per 1 {variable.unit or 'unit'}", None)]  # type: ignore[operator]

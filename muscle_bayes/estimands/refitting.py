@@ -78,9 +78,7 @@ def refit(
     from muscle_bayes.inference import fit
 
     held = {name: constants[name] for name in model.standardise}
-    scores = {
-        name: (persons[z.source].astype("float64") - z.mean) / z.sd for name, z in held.items() if name not in persons
-    }
+    scores = {name: z.score(persons) for name, z in held.items() if name not in persons}
     table = persons.assign(**scores)
     table.attrs = {"simulated": simulated}
     fitted = fit(model.model_copy(update={"standardise": {}}), table, method="laplace", draws=draws, seed=seed)

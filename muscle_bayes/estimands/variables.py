@@ -33,6 +33,8 @@ class Variable:
         Variables that share an interaction term with it.
     reference : float or str
         Its value in the reference person: Z of 0, first level, 0, or the median.
+    over : str
+        Of a Z-score: ``all``, or the column of groups within which it was made.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Variable:
     sd: float
     partners: tuple[str, ...]
     reference: float | str
+    over: str = "all"
 
     @property
     def label(self) -> str:
@@ -62,7 +65,17 @@ class Variable:
 
     def to_raw(self, value: Any) -> Any:
         """Return a value of the model's column in raw units."""
+        self.require_one_scale()
         return value * self.sd + self.mean if self.kind == "standardised" else value
+
+    def require_one_scale(self) -> None:
+        """Refuse raw units for Z-scores within groups, where one Z means another raw value in each group."""
+        if self.over != "all":
+            raise EstimandError(
+                f"variable {self.name!r}",
+                f"its Z-scores are within {self.over}, so a Z-score has no one value of {self.source!r}",
+                f'Speak of it in Z, or fit the model with [standardise.{self.name}] over = "all"',
+            )
 
     def stated(self, value: Any) -> str:
         """Return ``LMM = −1 Z``, ``Sex = male`` or ``Diabetes = no``."""
@@ -97,7 +110,7 @@ def variables_of(fit: Any) -> dict[str, Variable]:
         role: Literal["exposure", "adjustment"] = "exposure" if name in exposures else "adjustment"
         if name in recipe.constants:
             z = recipe.constants[name]
-            out[name] = Variable(name, "standardised", z.source, role, (), z.mean, z.sd, partners, 0.0)
+            out[name] = Variable(name, "standardised", z.source, role, (), z.mean, z.sd, partners, 0.0, z.over)
         elif name in recipe.levels:
             levels = tuple(recipe.levels[name])
             out[name] = Variable(name, "categorical", name, role, levels, 0.0, 1.0, partners, levels[0])
@@ -141,6 +154,8 @@ def model_scale(values: Mapping[str, Any], variables: Mapping[str, Variable]) ->
                 f"variable {key!r}", f"it has no level {value!r}", f"Take one of {', '.join(variable.levels)}"
             )
         from_raw = key not in variables and variable.kind == "standardised"
+        if from_raw:
+            variable.require_one_scale()
         out[variable.name] = (value - variable.mean) / variable.sd if from_raw else value
     return out
 

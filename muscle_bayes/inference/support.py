@@ -89,6 +89,8 @@ def describe_support(model: Model, design: Design, coefficients: np.ndarray) -> 
         column = frame[name]
         if name in recipe.levels:
             counts[name] = _count(column, list(recipe.levels[name]))
+        elif not pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+            counts[name] = _count(column, sorted(column.astype("str").unique()))
         elif set(pd.unique(column.astype(float))) <= {0.0, 1.0}:
             counts[name] = _count(column.astype(int), ["0", "1"])
         else:

@@ -25,16 +25,17 @@ def constants_table(fit: "Fit", caption: str) -> Table:
     for name, z in fit.recipe.constants.items():
         term = fit.model.exposures.get(name)
         span = 2.0 if term is None else term.contrast
-        rows.append(
-            (
-                label_of(z.source),
-                z.source,
-                unit_of(z.source),
-                number_text(z.mean, decimals=_decimals(z.sd)),
-                number_text(z.sd, decimals=_decimals(z.sd)),
-                f"{span:g} Z = {number_text(span * z.sd, decimals=1)}",
+        for group, (mean, sd) in (z.groups or {"": (z.mean, z.sd)}).items():
+            rows.append(
+                (
+                    f"{label_of(z.source)}, {group}" if group else label_of(z.source),
+                    z.source,
+                    unit_of(z.source),
+                    number_text(mean, decimals=_decimals(sd)),
+                    number_text(sd, decimals=_decimals(sd)),
+                    f"{span:g} Z = {number_text(span * sd, decimals=1)}",
+                )
             )
-        )
     headings = ("Z-score of", "Column", "Unit", "Mean", "SD", "Contrast")
     return Table(caption, headings, tuple(rows), frozenset({3, 4, 5}), frozenset({1}))
 

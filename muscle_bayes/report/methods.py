@@ -48,10 +48,15 @@ def standardisation_paragraph(fit: "Fit") -> str:
     """Say how Z-scores were made and what an odds ratio compares."""
     if not fit.recipe.constants:
         return ""
-    return (
+    text = (
         "Z-scores were made over the whole analysis set of this model, with the means and standard deviations of the table "
-        "below; they stay fixed, so that a new person's raw values can be used. An odds ratio per 2 Z compares persons two "
-        "standard deviations apart who are alike in every other term of the model."
+        "below; they stay fixed, so that a new person's raw values can be used. "
+    )
+    for name, z in fit.recipe.constants.items():
+        if z.over != "all":
+            text += f"Those of {term_words(fit, name)} were made within {in_sentence(label_of(z.over))}, each group by its own. "
+    return text + (
+        "An odds ratio per 2 Z compares persons two standard deviations apart who are alike in every other term of the model."
     )
 
 

@@ -8,8 +8,9 @@ import pandas as pd
 from formulae import design_matrices
 
 from muscle_bayes.errors import EmptyTableError, InvalidValueError, ModelFileError
+from muscle_bayes.specification.columns import as_levels, as_numbers, group_names, require_column
 from muscle_bayes.specification.model import Model
-from muscle_bayes.specification.recipe import Column, Recipe, Standardisation, as_levels, as_numbers, require_column
+from muscle_bayes.specification.recipe import SMALLEST_GROUP, Column, Recipe, Standardisation
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ def make_design(model: Model, cohort: Any) -> Design:
     formula, event = model.parsed, model.parsed_event
     site = _site(model)
     sources = [model.standardise[name].source if name in model.standardise else name for name in formula.names]
-    needed = list(dict.fromkeys([event.column, *sources, *([site] if site else [])]))
+    within = [rule.over for rule in model.standardise.values() if rule.over != "all"]
+    needed = list(dict.fromkeys([event.column, *sources, *within, *([site] if site else [])]))
     for name in needed:
         require_column(table, name)
 
@@ -92,16 +94,8 @@ def make_design(model: Model, cohort: Any) -> Design:
     levels = _levels(model, frame, site)
     constants = {}
     for name, rule in model.standardise.items():
-        raw = as_numbers(frame[rule.source])
-        sd = float(raw.std(ddof=1)) if len(raw) > 1 else 0.0
-        if not sd > 0:
-            raise InvalidValueError(
-                f"column {rule.source!r}",
-                "it is the same for everyone, so it has no Z-score",
-                "Leave it out of the model",
-            )
-        constants[name] = Standardisation(rule.source, float(raw.mean()), sd)
-        frame[name] = (raw - constants[name].mean) / sd
+        constants[name] = _standardisation(frame, rule.source, rule.over)
+        frame[name] = constants[name].score(frame.assign(**{rule.source: as_numbers(frame[rule.source])}))
     for name in formula.names:
         frame[name] = as_levels(frame[name], levels[name]) if name in levels else as_numbers(frame[name])
 
@@ -116,6 +110,34 @@ def make_design(model: Model, cohort: Any) -> Design:
     if "simulated" in frame:
         simulated = simulated or bool((as_numbers(frame["simulated"]) == 1).any())
     return Design(recipe, frame, y, X - centre, codes, flow, simulated)
+
+
+def _standardisation(frame: pd.DataFrame, source: str, over: str) -> Standardisation:
+    """Return mean and SD of a column, over everyone and within groups."""
+    raw = as_numbers(frame[source])
+    mean = float(raw.mean())
+    if over == "all":
+        return Standardisation(source, mean, _spread(raw, f"column {source!r}"))
+    groups, squares, freedom = {}, 0.0, 0
+    for group, values in raw.groupby(group_names(frame[over]), sort=True):
+        where = f"column {source!r} of {over} {group!r}"
+        if len(values) < SMALLEST_GROUP:
+            raise InvalidValueError(
+                where,
+                f"{len(values)} participants are too few for Z-scores of their own ({SMALLEST_GROUP} are needed)",
+                'Standardise over = "all", or exclude or join the group',
+            )
+        sd = _spread(values, where)
+        groups[str(group)] = (float(values.mean()), sd)
+        squares, freedom = squares + (len(values) - 1) * sd**2, freedom + len(values) - 1
+    return Standardisation(source, mean, float(np.sqrt(squares / freedom)), over, groups)
+
+
+def _spread(values: pd.Series, where: str) -> float:
+    sd = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+    if not sd > 0:
+        raise InvalidValueError(where, "it is the same for everyone, so it has no Z-score", "Leave it out of the model")
+    return sd
 
 
 def _site(model: Model) -> str | None:

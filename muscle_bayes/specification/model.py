@@ -30,14 +30,21 @@ class Standardise(BaseModel):
     ----------
     source : str
         The raw column (`from` in the file).
-    over : {"all"}
-        Over whom mean and SD are taken: the whole analysis set.
+    over : str
+        Over whom mean and SD are taken: `all`, the whole analysis set, or a column of groups such as `sex`, each of which then
+        has its own.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     source: str = Field(alias="from")
-    over: Literal["all"] = "all"
+    over: str = Field(default="all", pattern=r"^[A-Za-z][A-Za-z0-9_]*$")
+
+    @model_validator(mode="after")
+    def _other_column(self) -> Self:
+        if self.over == self.source:
+            raise ValueError(f'over = {self.over!r} is the column itself; name a column of groups, or "all"')
+        return self
 
 
 class ExposureTerm(BaseModel):

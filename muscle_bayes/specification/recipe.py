@@ -1,7 +1,6 @@
 """The recipe of a design: all that turns raw values of new persons into the columns that a model was fitted on."""
 
-import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -10,6 +9,10 @@ import pandas as pd
 from formulae import design_matrices
 
 from muscle_bayes.errors import InvalidValueError, MissingColumnError
+from muscle_bayes.specification.columns import as_levels, as_numbers, group_names, require_column
+
+#: Groups below this size have no Z-scores of their own: their constants would be noise, and close to single persons.
+SMALLEST_GROUP = 20
 
 
 @dataclass(frozen=True)
@@ -21,12 +24,65 @@ class Standardisation:
     source : str
         The raw column.
     mean, sd : float
-        In the unit of the raw column; the SD with ddof 1.
+        In the unit of the raw column; the SD with ddof 1. Within groups: the mean over everyone and the pooled SD, which say how
+        large a Z is; Z-scores are made with the group's own.
+    over : str
+        `all`, or the column of groups.
+    groups : dict of str to tuple of float
+        Group -> its mean and SD; empty over everyone.
     """
 
     source: str
     mean: float
     sd: float
+    over: str = "all"
+    groups: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        pairs = {str(group): (float(mean), float(sd)) for group, (mean, sd) in self.groups.items()}
+        object.__setattr__(self, "groups", pairs)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The raw columns that a person's Z-score needs."""
+        return (self.source,) if self.over == "all" else (self.source, self.over)
+
+    def score(self, frame: pd.DataFrame) -> pd.Series:
+        """Return the Z-score of each person, by the constants of their own group where there are groups.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame, n rows
+            With `columns`.
+
+        Returns
+        -------
+        pandas.Series, shape (n,)
+            NaN where the value or the group is missing.
+
+        Raises
+        ------
+        MissingColumnError
+            Where a column is not there.
+        InvalidValueError
+            Where a person is in a group that the fit has no constants for.
+        """
+        for name in self.columns:
+            require_column(frame, name)
+        raw = frame[self.source].astype("float64")
+        if self.over == "all":
+            return (raw - self.mean) / self.sd
+        group = group_names(frame[self.over])
+        strange = group.dropna()[~group.dropna().isin(list(self.groups))]
+        if len(strange):
+            raise InvalidValueError(
+                f"column {self.over!r}",
+                f"{self.source!r} was standardised within {', '.join(self.groups)}, not {strange.iloc[0]!r}",
+                "Give one of these groups, or the Z-score itself",
+            )
+        mean = group.map({name: constants[0] for name, constants in self.groups.items()}).astype("float64")
+        sd = group.map({name: constants[1] for name, constants in self.groups.items()}).astype("float64")
+        return (raw - mean) / sd
 
 
 @dataclass(frozen=True)
@@ -94,7 +150,8 @@ class Recipe:
     @property
     def raw_columns(self) -> tuple[str, ...]:
         """The raw columns that a person's values are needed for."""
-        return tuple(self.constants[name].source if name in self.constants else name for name in self.predictors)
+        columns = [self.constants[name].columns if name in self.constants else (name,) for name in self.predictors]
+        return tuple(dict.fromkeys(name for group in columns for name in group))
 
     @cached_property
     def _matrices(self) -> Any:
@@ -125,14 +182,11 @@ class Recipe:
         Raises
         ------
         MissingColumnError
-            Where neither a Z-score nor its raw column is there.
+            Where neither a Z-score nor its raw columns are there.
+        InvalidValueError
+            Where a person is in a group that has no constants.
         """
-        added = {}
-        for name, z in self.constants.items():
-            if name not in frame:
-                require_column(frame, z.source)
-                added[name] = (frame[z.source].astype("float64") - z.mean) / z.sd
-        return frame.assign(**added)
+        return frame.assign(**{name: z.score(frame) for name, z in self.constants.items() if name not in frame})
 
     def matrix(self, frame: pd.DataFrame) -> np.ndarray:
         """Return the design columns of new persons, not centred, without the intercept.
@@ -208,88 +262,3 @@ class Recipe:
             else:
                 typed[name] = as_numbers(frame[name])
         return pd.DataFrame(typed, index=frame.index)
-
-
-def as_levels(column: pd.Series, levels: tuple[str, ...]) -> pd.Series:
-    """Return a column as an ordered categorical, whose first level formula engines take as the reference.
-
-    Parameters
-    ----------
-    column : pandas.Series, shape (n,)
-        Texts; missing values stay missing.
-    levels : tuple of str
-        The reference first.
-
-    Returns
-    -------
-    pandas.Series
-        Ordered categorical: formulae keeps the order of ordered categories only.
-
-    Raises
-    ------
-    InvalidValueError
-        Where a value is none of the levels.
-    """
-    texts = column.astype("object").where(column.notna(), None)
-    strange = texts[texts.notna() & ~texts.isin(levels)]
-    if len(strange):
-        raise InvalidValueError(
-            f"column {column.name!r}",
-            f"{len(strange)} values are none of {', '.join(levels)}; the first is {strange.iloc[0]!r}",
-            "Map them with read_cohort(columns=...), or name the level in the model's [levels]",
-        )
-    return pd.Series(pd.Categorical(texts, categories=list(levels), ordered=True), index=column.index, name=column.name)
-
-
-def as_numbers(column: pd.Series) -> pd.Series:
-    """Return a column as float64.
-
-    Parameters
-    ----------
-    column : pandas.Series, shape (n,)
-        Numbers, booleans or 0/1.
-
-    Returns
-    -------
-    pandas.Series
-        float64, missing values as NaN.
-
-    Raises
-    ------
-    InvalidValueError
-        Where a value is no number.
-    """
-    try:
-        numbers = pd.to_numeric(column)
-        return pd.Series(numbers.to_numpy(dtype=float, na_value=np.nan), index=column.index, name=column.name)
-    except (ValueError, TypeError) as error:
-        raise InvalidValueError(
-            f"column {column.name!r}",
-            f"it holds text where numbers are needed ({error})",
-            "List its levels in the model's [levels], or mend the table",
-        ) from error
-
-
-def require_column(frame: pd.DataFrame, name: str) -> None:
-    """Raise where a table lacks a column.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        The table.
-    name : str
-        The column.
-
-    Raises
-    ------
-    MissingColumnError
-        With the nearest name that the table has.
-    """
-    if name not in frame:
-        near = difflib.get_close_matches(name, [str(column) for column in frame.columns], n=1)
-        hint = (
-            f"Did you mean {near[0]!r}? Map it with read_cohort(columns={{...}})"
-            if near
-            else "Add it, or map it with read_cohort(columns={...})"
-        )
-        raise MissingColumnError(f"column {name!r}", "the model needs it and the table has none", hint)

@@ -77,7 +77,7 @@ def test_the_main_model_adjusts_for_what_the_paper_adjusts_for() -> None:
         ({"levels": {"z": ["a", "b"]}}, "'z'"),
         ({"levels": {"x": ["a"]}}, "two or more"),
         ({"standardise": {"w": {"from": "x"}}}, "'w'"),
-        ({"standardise": {"x": {"from": "x", "over": "sites"}}}, "over"),
+        ({"standardise": {"x": {"from": "x", "over": "x"}}}, "over"),
         ({"exposures": {"q": {"contrast": 2}}}, "'q'"),
         ({"exposures": {"x": {"contrast": 0}}}, "contrast"),
         ({"priors": {"q": {"or_95": [0.5, 2], "reason": "r"}}}, "'q'"),
