@@ -40,7 +40,8 @@ from muscle_bayes.inference.problem import LogitProblem
 from muscle_bayes.inference.psis import effective_size, log_mean, pareto_smooth, resample
 
 NODE_SPACING = {1: 0.5, 2: 1.0, 3: 1.5}  # of the expansions in log SD, by number of group terms
-FEW_GROUPS = 30  # up to here effects are proposed with the coefficients
+SMALL = 50  # rows a group below which each effect is far from Gaussian, and is integrated out
+FEW_GROUPS = 30  # up to here larger groups' effects are proposed with the coefficients
 MANY_ROWS = 200  # rows a group from which that also works for more groups
 MOST_EFFECTS = 150  # in a joint proposal, before quadrature is better
 MOST_TERMS = 3  # of which a grid of SDs is affordable
@@ -132,7 +133,7 @@ def laplace_posterior(
     """
     threads = threads or available_threads()
     rng = np.random.default_rng(seed)
-    if groups_are_many_and_small(problem):
+    if groups_are_many_or_small(problem):
         return _integrated(problem, draws, least_ess, threads, log_sd_limits, rng)
     if problem.n_terms > MOST_TERMS or problem.n_effects > HOPELESS:
         raise InvalidValueError(
@@ -152,12 +153,14 @@ def laplace_posterior(
     return replace(posterior, effects=effects, raw_effects=raw_effects)
 
 
-def groups_are_many_and_small(problem: LogitProblem) -> bool:
-    """Whether effects are integrated out by quadrature: a single term with many groups of few rows."""
+def groups_are_many_or_small(problem: LogitProblem) -> bool:
+    """Whether effects are integrated out by quadrature: a single term with small groups, or many of them."""
     if problem.n_terms != 1:
         return False
     groups = problem.groups[0].n_levels
-    return groups > MOST_EFFECTS or (groups > FEW_GROUPS and problem.n < MANY_ROWS * groups)
+    return (
+        problem.n < SMALL * groups or groups > MOST_EFFECTS or (groups > FEW_GROUPS and problem.n < MANY_ROWS * groups)
+    )
 
 
 def _integrated(

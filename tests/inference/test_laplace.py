@@ -12,7 +12,7 @@ import pytest
 from scipy import integrate, stats
 
 from muscle_bayes.errors import InvalidValueError
-from muscle_bayes.inference.laplace import LaplacePosterior, groups_are_many_and_small, laplace_posterior
+from muscle_bayes.inference.laplace import LaplacePosterior, groups_are_many_or_small, laplace_posterior
 from muscle_bayes.inference.laplace_grid import prior_box
 from muscle_bayes.inference.problem import GroupTerm, LogitProblem
 from muscle_bayes.inference.psis import weighted_moments, weighted_quantile
@@ -124,12 +124,12 @@ def test_quadrature_and_joint_proposals_agree(slope: bool, monkeypatch: pytest.M
     term = GroupTerm("g", index, levels, x.copy() if slope else None)
     X = np.column_stack([np.ones(n), x])
     problem = LogitProblem(y, X, (term,), np.zeros(2), np.full(2, 1.5), np.array([0.5]))
-    assert not groups_are_many_and_small(
+    assert not groups_are_many_or_small(
         LogitProblem(y, X, (GroupTerm("g", index % 5, 5),), np.zeros(2), np.ones(2), np.ones(1))
     )
-    monkeypatch.setattr("muscle_bayes.inference.laplace.FEW_GROUPS", 30)
+    monkeypatch.setattr("muscle_bayes.inference.laplace.SMALL", 0)
     joint = laplace_posterior(problem, draws=4000)
-    monkeypatch.setattr("muscle_bayes.inference.laplace.FEW_GROUPS", 0)
+    monkeypatch.setattr("muscle_bayes.inference.laplace.SMALL", 100)
     integrated = laplace_posterior(problem, draws=4000)
     assert joint.raw_effects
     assert not integrated.raw_effects
