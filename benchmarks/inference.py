@@ -24,8 +24,7 @@ from typing import Any
 
 import numpy as np
 
-ENGINES = ("laplace", "fit_laplace", "refits", "nuts", "ml", "glmer", "bambi_nutpie", "bambi")
-OURS = ("laplace", "fit_laplace", "refits", "nuts", "ml")
+ENGINES = ("laplace", "fit_laplace", "refits", "nuts", "nuts_seeds", "ml", "glmer", "bambi_nutpie", "bambi")
 RESULTS = Path(__file__).parent / "results"
 GLMER = """
 suppressPackageStartupMessages(library(lme4))
@@ -117,6 +116,25 @@ def nuts(folder: Path, seed: int) -> Callable[[], dict[str, Any]]:
         ess, rhat = smallest_ess(np.concatenate([found.beta, found.effects[0], np.log(found.sd)], axis=-1))
         steps = float(found.statistics["n_steps"].mean())
         return {"ess": ess, "rhat": rhat, "divergences": found.divergences, "steps": steps}
+
+    return fit
+
+
+def nuts_seeds(folder: Path, seed: int) -> Callable[[], dict[str, Any]]:
+    """NUTS with seeds 1 to 10: R-hat below 1.01 and no divergence are asked of each."""
+    from muscle_bayes.inference.sampling import nuts_posterior
+
+    problem = load_problem(folder)
+
+    def fit() -> dict[str, Any]:
+        found = [nuts_posterior(problem, 1000, chains=4, seed=each) for each in range(1, 11)]
+        columns = [np.concatenate([f.beta, f.effects[0], np.log(f.sd)], axis=-1) for f in found]
+        measures = [smallest_ess(c) for c in columns]
+        return {
+            "divergences": [f.divergences for f in found],
+            "rhat": [round(rhat, 4) for _, rhat in measures],
+            "ess": [round(ess) for ess, _ in measures],
+        }
 
     return fit
 
