@@ -6,6 +6,8 @@ from typing import Any
 import pandas as pd
 
 from muscle_bayes.errors import EstimandError
+from muscle_bayes.estimands.refitting import without
+from muscle_bayes.specification import Standardise
 
 #: Sets of covariates beside the model's own, by the name that tables and figures show.
 ADJUSTMENTS = (
@@ -101,8 +103,6 @@ def with_adjustment(model: Any, adjustment: str, columns: Sequence[str]) -> Any:
     EstimandError
         Where there is no such set, or the table has no BMI.
     """
-    from muscle_bayes.estimands.refitting import without
-
     if adjustment == "as specified":
         return model
     if adjustment == "with BMI":
@@ -110,12 +110,7 @@ def with_adjustment(model: Any, adjustment: str, columns: Sequence[str]) -> Any:
             raise EstimandError("adjustment='with BMI'", "the table has no column 'bmi_kg_m2'", "Leave it out")
         if "bmi_z" in model.parsed.names:
             return model
-        rule = next(iter(model.standardise.values())) if model.standardise else None
-        if rule is None:
-            raise EstimandError(
-                "adjustment='with BMI'", "the model standardises nothing", "Write a model file with BMI"
-            )
-        added = rule.model_copy(update={"source": "bmi_kg_m2"})
+        added = Standardise.model_validate({"from": "bmi_kg_m2"})
         left, right = str(model.parsed).split(" ~ ")
         return model.model_copy(
             update={
