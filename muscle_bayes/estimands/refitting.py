@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from muscle_bayes.specification.published import stated_by_term
+
 #: Draws of a refit: 95 % limits to 7 % of a posterior SD, in a quarter of the time and memory of 4,000.
 REFIT_DRAWS = 1000
 
@@ -25,6 +27,7 @@ def without(model: Any, columns: Sequence[str]) -> Any:
     Model
         A copy; priors and levels of what left go too.
     """
+    model = stated_by_term(model)
     sources = {name: rule.source for name, rule in model.standardise.items()}
     gone = {name for name in model.parsed.names if name in columns or sources.get(name) in columns}
     terms = [":".join(term) for term in model.parsed.terms if not gone & set(term)]
@@ -77,6 +80,7 @@ def refit(
     # Here and not at the top: whoever reads estimands of a saved fit should not wait for the engines.
     from muscle_bayes.inference import fit
 
+    model = stated_by_term(model)
     held = {name: constants[name] for name in model.standardise}
     scores = {name: z.score(persons) for name, z in held.items() if name not in persons}
     table = persons.assign(**scores)

@@ -72,6 +72,26 @@ def published_priors(model: "Model") -> dict[str, OddsRatioPrior]:
     return {name: _prior(row, source) for name, row in found.items()}
 
 
+def stated_by_term(model: "Model") -> "Model":
+    """Return a model with its published priors written out, for refits of parts of data that were already let in.
+
+    Parameters
+    ----------
+    model : Model
+        Any; one with another prior set comes back as it is.
+
+    Returns
+    -------
+    Model
+        With the same prior of every term, now as terms with a prior of their own, which no longer depend on what else is in
+        the formula.
+    """
+    if model.priors.set != "published":
+        return model
+    terms = {**published_priors(model), **model.priors.terms}
+    return model.model_copy(update={"priors": model.priors.model_copy(update={"set": "weak", "terms": terms})})
+
+
 def _prior(row: dict[str, float], source: dict[str, Any]) -> OddsRatioPrior:
     half = source["widen"] * (log(row["upper"]) - log(row["lower"])) / 2
     low, high = log(row["or"]) - half, log(row["or"]) + half

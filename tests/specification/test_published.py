@@ -84,6 +84,31 @@ def test_priors_of_ones_own_are_checked_against_the_formula() -> None:
         main.with_priors("flat")
 
 
+def test_written_out_by_term_the_priors_are_the_same() -> None:
+    from muscle_bayes.specification.published import stated_by_term
+
+    published = mb.load_model("cbp_interaction").with_priors("published")
+    assert stated_by_term(published).priors.set == "weak"
+    assert stated_by_term(published).normal_priors() == published.normal_priors()
+    weak = mb.load_model("cbp_main")
+    assert stated_by_term(weak) is weak
+
+
+def test_subgroups_of_a_forced_fit_keep_its_priors(small_table: pd.DataFrame) -> None:
+    """Within a sex the model has no term for sex, so that `published` itself would not apply.
+
+    Half the persons have a standard error of about 0.2 per 2 Z of LMM, the prior an SD of 0.094: an interval wider than the
+    prior's own would mean that the prior was lost.
+    """
+    fit = mb.fit("cbp_main", small_table, method="laplace", priors="published", force_published=True)
+    frame = mb.subgroups(fit, by=["sex"])
+    rows = frame[(frame["term"] == "lmm_z") & (frame["estimand"] == "odds ratio") & frame["estimate"].notna()]
+    assert len(rows) == 3
+    prior = fit.model.normal_priors()["lmm_z"]
+    width = np.log(rows["upper"] / rows["lower"])
+    assert (width < 2 * stats.norm.ppf(0.975) * 2 * prior.sd).all()
+
+
 def _elsewhere(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table as if it were of real people of another study."""
     table = table.drop(columns="simulated").assign(site=table["site"].map(lambda site: f"Centre {site[0]}"))
