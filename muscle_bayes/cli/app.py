@@ -132,13 +132,21 @@ def quantify(
     water: File = None,
     fat: File = None,
     image: File = None,
-    labels: File = None,
+    labels: Annotated[
+        Path | None, typer.Option(exists=True, help="NIfTI file, or a folder with one mask a class.")
+    ] = None,
     scheme: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            exists=True, dir_okay=False, help="Label ids of another tool: id, muscle, side; or an ITK-SNAP file."
+            metavar="NAME|FILE",
+            help="Whose labels, where the file does not say it: totalsegmentator_mr, totalsegmentator_thigh_shoulder_mr, "
+            "totalsegmentator_ct, vibesegmentator, mrsegmentator, musclemap_wholebody@VERSION; or a table (id, muscle, side), "
+            "or an ITK-SNAP file.",
         ),
     ] = None,
+    resample_labels: Annotated[
+        bool, typer.Option("--resample-labels", help="Bring labels on another grid to the images by nearest neighbour.")
+    ] = False,
     backend: Annotated[
         Backend | None, typer.Option(help="labelmap reads --labels; hull finds the muscle of limbs.")
     ] = None,
@@ -162,7 +170,6 @@ def quantify(
     if water is None and image is None:
         raise typer.BadParameter("give --water and --fat of a Dixon scan, or --image")
     from muscle_bayes.cli.printing import print_measurements
-    from muscle_bayes.imaging import SCHEME
     from muscle_bayes.imaging import quantify as measure
 
     if overlay is not None:
@@ -180,7 +187,8 @@ def quantify(
         session_id=session,
         region=region,
         overlay=overlay,
-        scheme=scheme if scheme is not None else SCHEME,
+        scheme=scheme,
+        resample_labels=resample_labels,
     )
     if out is not None:
         from muscle_bayes.cohort.files import whole_file

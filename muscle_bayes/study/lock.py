@@ -53,7 +53,7 @@ def code_version(*stages: str) -> str:
     digest = hashlib.sha256()
     for stage in stages:
         for path in sorted((package / stage).rglob("*")):
-            if path.suffix in {".py", ".toml", ".html", ".css", ".js", ".jinja"}:
+            if path.suffix in {".py", ".toml", ".tsv", ".html", ".css", ".js", ".jinja"}:
                 digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
     return f"{__version__}+{digest.hexdigest()[:12]}"
 

@@ -53,6 +53,8 @@ def measure_person(
     *,
     backend: str,
     exposure: Exposure,
+    scheme: str | None = None,
+    resample_labels: bool = False,
     overlay: Path | None = None,
 ) -> tuple[pd.DataFrame, bool]:
     """Measure one person's images, or take what was measured from the same images before.
@@ -60,7 +62,7 @@ def measure_person(
     Parameters
     ----------
     files : mapping of str to pathlib.Path
-        Role (water, fat, image, labels, scheme) -> file.
+        Role (water, fat, image, labels, scheme) -> file; labels may be a folder with one mask a class.
     person : Person
         Whose.
     folder : pathlib.Path
@@ -69,6 +71,10 @@ def measure_person(
         Where the compartment comes from.
     exposure : Exposure
         Definition of adipose tissue and compartment.
+    scheme : str, optional
+        Name of a published label scheme, in place of a file of one.
+    resample_labels : bool
+        Bring labels on another grid onto that of the images.
     overlay : pathlib.Path, optional
         Where to draw the compartment and its adipose voxels.
 
@@ -92,6 +98,8 @@ def measure_person(
         "compartment": exposure.compartment,
         "bmi_kg_m2": person.bmi,
         "simulated": person.simulated,
+        "scheme": scheme,
+        "resample_labels": resample_labels,
         "code": code_version("imaging"),
     }
     before = _sidecar(sidecar_path)
@@ -103,7 +111,7 @@ def measure_person(
         if sha256(text.encode()).hexdigest() == before.get("table_sha256"):
             return _parse(text, before.get("notes", [])), True
 
-    from muscle_bayes.imaging import SCHEME, quantify
+    from muscle_bayes.imaging import quantify
 
     with whole_file(overlay) if overlay is not None else nullcontext() as drawing:
         table = quantify(
@@ -119,7 +127,8 @@ def measure_person(
             session_id=person.session_id,
             simulated=person.simulated,
             overlay=drawing,
-            scheme=files.get("scheme", SCHEME),
+            scheme=files.get("scheme", scheme),
+            resample_labels=resample_labels,
         )
     text = table.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n")
     notes = [str(note) for note in table.attrs.get("notes", [])]
@@ -148,11 +157,21 @@ def _sidecar(path: Path) -> dict[str, Any]:
 
 
 def _stamp(path: Path, before: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a file's identity; its hash is only computed where size or time have changed since it was."""
-    stat = path.stat()
-    stamp: dict[str, Any] = {"file": path.name, "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
-    unchanged = all(before.get(key) == value for key, value in stamp.items())
-    return {**stamp, "sha256": before["sha256"] if unchanged and "sha256" in before else file_sha256(path)}
+    """Return the identity of a file or folder; its hash is only computed where size or time have changed since it was."""
+    parts = sorted(part for part in path.rglob("*") if part.is_file()) if path.is_dir() else [path]
+    stats = [part.stat() for part in parts]
+    stamp: dict[str, Any] = {
+        "file": path.name,
+        "bytes": sum(stat.st_size for stat in stats),
+        "mtime_ns": sum(stat.st_mtime_ns for stat in stats),
+    }
+    if path.is_dir():
+        stamp["files"] = [part.relative_to(path).as_posix() for part in parts]
+    if "sha256" in before and all(before.get(key) == value for key, value in stamp.items()):
+        return {**stamp, "sha256": before["sha256"]}
+    hashes = [file_sha256(part) for part in parts]
+    whole = fingerprint(stamp["files"], hashes) if path.is_dir() else hashes[0]
+    return {**stamp, "sha256": whole}
 
 
 def _parse(text: str, notes: Iterable[str]) -> pd.DataFrame:
@@ -167,7 +186,7 @@ def measure_people(
     people: Iterable[Person],
     images: ImagesSection,
     root: Path,
-    scheme: Path | None,
+    scheme: Path | str | None,
     out: Path,
     exposure: Exposure,
     progress: Progress,
@@ -182,8 +201,8 @@ def measure_people(
         Patterns and backend.
     root : pathlib.Path
         Folder that the patterns start from.
-    scheme : pathlib.Path or None
-        What label ids mean, for labels of another tool.
+    scheme : pathlib.Path, str or None
+        What label ids mean, for labels of another tool: a table of ids, or the name of a published scheme.
     out : pathlib.Path
         Folder of the study's results.
     exposure : Exposure
@@ -210,10 +229,18 @@ def measure_people(
     for person in people:
         try:
             files = find_images(root, images.patterns, person)
-            if scheme is not None:
+            if isinstance(scheme, Path):
                 files["scheme"] = scheme
             folder = out / "derivatives" / person.folder
-            table, again = measure_person(files, person, folder, backend=images.backend, exposure=exposure)
+            table, again = measure_person(
+                files,
+                person,
+                folder,
+                backend=images.backend,
+                exposure=exposure,
+                scheme=scheme if isinstance(scheme, str) else None,
+                resample_labels=images.resample_labels,
+            )
             tables.append(table)
             reused += again
             for note in table.attrs["notes"]:

@@ -116,8 +116,12 @@ def _measure(folder: StudyFolder) -> Measured:
         exposure={"session": study.exposure.session} if study.exposure else None,
     )
     root = study.resolve(study.images.root)
-    scheme = study.resolve(study.images.scheme) if study.images.scheme else None
-    if scheme is not None:
+    from muscle_bayes.imaging.label_schemes import is_scheme_name
+
+    named = study.images.scheme
+    scheme: Path | str | None = named
+    if named is not None and not is_scheme_name(named):
+        scheme = study.resolve(named)
         folder.input_hash(scheme)
     measured = measure_people(
         people_of(people.table), study.images, root, scheme, folder.out, _exposure(study), folder.progress

@@ -84,9 +84,12 @@ class ImagesSection(BaseModel):
         fat of a Dixon pair, or `image`, one contrast.
     backend : {"labelmap", "hull"}
         `labelmap` reads `labels`; `hull` finds the muscle compartment of limbs without them.
-    scheme : pathlib.Path, optional
-        What the ids of another tool's labels mean: a table with id, muscle and side, or an ITK-SNAP label file; relative to
-        study.toml.
+    scheme : str, optional
+        What the ids of another tool's labels mean, where the files do not say it: the name of a published scheme
+        (`mrsegmentator`, `musclemap_wholebody@1.4`), a table with id, muscle and side, or an ITK-SNAP label file; files are
+        relative to study.toml.
+    resample_labels : bool
+        Bring labels on another grid onto that of the images, by the nearest neighbour.
     weights : str, optional
         Of a network; the two backends of this version have none.
     """
@@ -100,7 +103,8 @@ class ImagesSection(BaseModel):
     image: str | None = None
     labels: str | None = None
     backend: Literal["labelmap", "hull"] = "labelmap"
-    scheme: Path | None = None
+    scheme: str | None = None
+    resample_labels: bool = False
     weights: str | None = None
 
     @model_validator(mode="after")

@@ -44,7 +44,8 @@ file = "measurements.tsv"
 # water = "sub-{participant_id}/ses-{session_id}/anat/*_water.nii.gz"
 # fat = "sub-{participant_id}/ses-{session_id}/anat/*_fat.nii.gz"
 # labels = "sub-{participant_id}/ses-{session_id}/anat/*_dseg.nii.gz"
-# scheme = "labels.txt"   # for labels of another tool: a table with id, muscle, side, or an ITK-SNAP label file
+# scheme = "mrsegmentator"  # labels of another tool: its name, or a file (table with id, muscle, side; ITK-SNAP labels)
+# resample_labels = true  # where labels lie on another grid than the images
 # backend = "labelmap"    # "labelmap" reads labels; "hull" finds the muscles of limbs without labels
 # (with "hull": leave labels out, and set muscle = "all", compartment = "fascia" under [exposure])
 

@@ -109,6 +109,36 @@ def test_quantify_json_with_bmi(call: Call, scan: dict[str, Path], tmp_path: Pat
     assert len(written) == len(rows)
 
 
+def test_quantify_labels_of_another_tool(call: Call, scan: dict[str, Path], tmp_path: Path) -> None:
+    def volume(labels: Path, *options: str) -> float:
+        result = call("quantify", *dixon(scan | {"labels": labels}), "--region", "field_of_view", "--json", *options)
+        assert result.code == 0, result.err
+        rows = pd.DataFrame(json.loads(result.out)["measurements"]).set_index(["muscle", "side"])
+        return float(rows.loc[("autochthonous", "left"), "compartment_cm3"])
+
+    image = nib.load(scan["labels"])
+    ours = np.asarray(image.dataobj)
+    theirs = tmp_path / "scan_seg.nii.gz"
+    nib.save(nib.Nifti1Image(np.where(ours > 0, ours + np.uint8(28), ours), image.affine), theirs)
+    expected = 4 * 6 * 4 * 20 / 1000
+    assert_one_clear_line(call("quantify", *dixon(scan | {"labels": theirs})), "scan_seg.nii.gz", "mrsegmentator")
+    assert volume(theirs, "--scheme", "mrsegmentator") == pytest.approx(expected)
+    table = tmp_path / "ids.csv"
+    table.write_text("id,muscle,side\n31,autochthonous,left\n32,autochthonous,right\n")
+    assert volume(theirs, "--scheme", str(table)) == pytest.approx(expected)
+    folder = tmp_path / "classes"
+    folder.mkdir()
+    for number, side in ((3, "left"), (4, "right")):
+        nib.save(nib.Nifti1Image((ours == number).astype(np.uint8), image.affine), folder / f"autochthon_{side}.nii.gz")
+    assert volume(folder) == pytest.approx(expected)
+    fine = tmp_path / "fine.nii.gz"
+    affine = np.diag([2.0, 2.0, 2.5, 1.0])
+    affine[2, 3] = -1.25
+    nib.save(nib.Nifti1Image(np.repeat(ours, 2, axis=2), affine), fine)
+    assert_one_clear_line(call("quantify", *dixon(scan | {"labels": fine})), "different grids", "resample")
+    assert volume(fine, "--resample-labels") == pytest.approx(expected)
+
+
 def assert_one_clear_line(result: Any, *parts: str) -> None:
     assert result.code == 3
     assert result.out == ""

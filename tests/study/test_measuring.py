@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from muscle_bayes.cohort import Exposure
 from muscle_bayes.errors import EmptyTableError
 from muscle_bayes.study import run
+from muscle_bayes.study.measuring import measure_person
 from muscle_bayes.study.people import Person, find_images
 
 SHARES = np.linspace(0.05, 0.6, 60)
@@ -158,7 +160,8 @@ def test_bids_folders_keep_different_identifiers_apart() -> None:
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_labels_of_another_tool_are_read_by_their_scheme(study: Path) -> None:
+@pytest.mark.parametrize("scheme", ["scheme.csv", "totalsegmentator_mr@2.5"])
+def test_labels_of_another_tool_are_read_by_their_scheme(study: Path, scheme: str) -> None:
     ids = pd.read_csv(study / "participants.csv")["participant_id"].tolist()
     for name in ids:
         path = study / "images" / f"sub-{name}" / "x_dseg.nii.gz"
@@ -170,9 +173,39 @@ def test_labels_of_another_tool_are_read_by_their_scheme(study: Path) -> None:
         )
     (study / "scheme.csv").write_text("id,muscle,side\n46,autochthonous,left\n47,autochthonous,right\n")
     toml = study / "study.toml"
-    toml.write_text(toml.read_text().replace('root = "images"', 'root = "images"\nscheme = "scheme.csv"'))
+    toml.write_text(toml.read_text().replace('root = "images"', f'root = "images"\nscheme = "{scheme}"'))
     made = run(study)
     assert len(made.failures) == 3
     measured = pd.read_parquet(made.out / "cohort.parquet").set_index("participant_id")
     expected = pd.Series(100 * SHARES, index=ids).drop([ids[3], ids[7], ids[11]])
     np.testing.assert_allclose(measured.loc[expected.index, "intermat_percent"], expected, rtol=1e-5)
+
+
+def test_a_folder_of_classes_is_measured_again_when_one_of_its_masks_changes(tmp_path: Path) -> None:
+    home = tmp_path / "sub-1"
+    write_images(home, 0.2, np.random.default_rng(1))
+    image = nib.load(home / "x_dseg.nii.gz")
+    labels = np.asarray(image.dataobj)
+    (home / "classes").mkdir()
+
+    def write(side: str, mask: np.ndarray) -> None:
+        path = home / "classes" / f"autochthon_{side}.nii.gz"
+        nib.save(nib.Nifti1Image(mask.astype(np.uint8), image.affine), path)
+
+    write("left", labels == 3)
+    write("right", labels == 4)
+    patterns = {role: f"sub-{{participant_id}}/x_{role}.nii.gz" for role in ("water", "fat")}
+    files = find_images(tmp_path, patterns | {"labels": "sub-{participant_id}/classes"}, Person("1"))
+
+    def measured() -> tuple[float, bool]:
+        table, again = measure_person(files, Person("1"), tmp_path / "out", backend="labelmap", exposure=Exposure())
+        rows = table[table["region"] == "field_of_view"].set_index(["muscle", "side"])
+        return float(rows.loc[("autochthonous", "both"), "compartment_cm3"]), again
+
+    volume = 2 * 4 * 6 * 4 * 20 / 1000
+    assert measured() == (pytest.approx(volume), False)
+    assert measured() == (pytest.approx(volume), True)
+    labels = labels.copy()
+    labels[2:6, 2:8, 1] = 0
+    write("left", labels == 3)
+    assert measured() == (pytest.approx(volume * 7 / 8), False)
