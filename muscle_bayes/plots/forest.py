@@ -1,5 +1,6 @@
 """Forest plot: odds ratios with their intervals, and the same as numbers beside them."""
 
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from muscle_bayes.plots.style import (
 
 _ADJUSTMENT = "Adjustment terms, not effects"
 _EXPOSURE = "Exposures"
+_WIDEST = {True: 26, False: 62}  # characters of a contrast in one line, in one column (narrow) and in two
 
 
 def forest(result: pd.DataFrame, ax: Any = None, *, width_mm: float = TWO_COLUMNS, title: str | None = None) -> Any:
@@ -86,9 +88,9 @@ def _lines(result: pd.DataFrame, *, narrow: bool) -> list[dict[str, Any]]:
                 # The size in raw units is in the table; one column has no room for it.
                 contrast = contrast.split(" (")[0] + (f" at {row['at']}" if row.get("at") else "")
                 numbers = numbers.replace(" to ", "\N{EN DASH}")
-            breaks = narrow or len(contrast) > 24
-            label = f"{row['label']}\n{contrast}" if breaks else f"{row['label']}, {contrast}"
-            lines.append({"row": row, "label": label, "numbers": numbers, "space": 1.75 if breaks else 1.15})
+            breaks = wrap(contrast, _WIDEST[narrow]) if narrow or len(contrast) > 24 else []
+            label = "\n".join([str(row["label"]), *breaks]) if breaks else f"{row['label']}, {contrast}"
+            lines.append({"row": row, "label": label, "numbers": numbers, "space": 1.15 + 0.6 * len(breaks)})
     return lines
 
 
