@@ -33,6 +33,7 @@ class Method(StrEnum):
     auto = "auto"
     nuts = "nuts"
     laplace = "laplace"
+    pymc = "pymc"
     ml = "ml"
 
 

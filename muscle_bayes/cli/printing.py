@@ -126,6 +126,7 @@ def print_run(made: "StudyRun", *, as_json: bool) -> None:
                 "kept": made.kept,
                 "failed_gate": made.ungated,
                 "failures": made.failures.to_dict(orient="records"),
+                "notes": list(made.notes),
                 "odds_ratios": {label: table.to_dict(orient="records") for label, table in tables.items()},
             }
         )
@@ -139,6 +140,8 @@ def print_run(made: "StudyRun", *, as_json: bool) -> None:
         typer.echo(f"{label} FAILED its gate, so it has no estimates: {reason}")
     if len(made.failures):
         typer.echo(f"{len(made.failures):,} participants could not be measured: {made.out / 'failures.tsv'}")
+    for note in made.notes:
+        typer.echo(f"note: {note}")
     if not made.made:
         typer.echo("Nothing had changed; everything was up to date")
     typer.echo(f"Report: {made.report}")

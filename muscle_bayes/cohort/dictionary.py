@@ -40,16 +40,19 @@ class Variable:
     categories: tuple[str, ...] = ()
 
 
-_DEFINITION_WORDS = {
+_ADIPOSE_WORDS = {
     "threshold": "voxels with a fat signal fraction of at least 0.5",
     "fraction": "sum of the fat signal fraction",
-    "mixture": "Gaussian mixture of one contrast",
+    "mixture": "adipose class of a Gaussian mixture",
 }
+
+
+_CHOSEN = "by the definition chosen as the exposure"
 
 
 def _exposures(suffix: str, how: str) -> tuple[Variable, ...]:
     """Return InterMAT, lean volume and LMM under one definition of adipose tissue."""
-    said = f" ({how})"
+    said = f" (adipose: {how})"
     return (
         Variable(
             f"intermat{suffix}_percent",
@@ -59,7 +62,14 @@ def _exposures(suffix: str, how: str) -> tuple[Variable, ...]:
             0.0,
             100.0,
         ),
-        Variable(f"lean{suffix}_cm3", "cm3", f"Lean volume, left and right summed{said}", "number", 0.0, 50_000.0),
+        Variable(
+            f"lean{suffix}_cm3",
+            "cm3",
+            f"Lean volume: compartment less adipose, left and right summed{said}",
+            "number",
+            0.0,
+            50_000.0,
+        ),
         Variable(f"lmm{suffix}_cm3_per_kg_m2", LMM_UNIT, f"Lean volume / BMI, LMM{said}", "number", 0.0, 2_000.0),
     )
 
@@ -87,8 +97,8 @@ _ALL = (
     Variable("osteoarthritis", "0/1", "Osteoarthritis", "binary", 0, 1),
     Variable("cbp", "0/1", "Chronic back pain: lasted more than three months", "binary", 0, 1),
     Variable("pain_nrs", "0-10", "Pain intensity, numerical rating scale", "number", 0.0, 10.0),
-    *_exposures("", "the definition chosen as the exposure"),
-    *(v for name in ADIPOSE_DEFINITIONS for v in _exposures(f"_{name}", _DEFINITION_WORDS[name])),
+    *_exposures("", _CHOSEN),
+    *(v for name in ADIPOSE_DEFINITIONS for v in _exposures(f"_{name}", _ADIPOSE_WORDS[name])),
     Variable("simulated", "0/1", "1 where the row was simulated", "binary", 0, 1),
 )
 
@@ -155,6 +165,6 @@ def describe(columns: Iterable[str], chosen: str | None = None) -> pd.DataFrame:
         unit = variable.unit if variable else ""
         text = variable.description if variable else "The study's own column, as given"
         if chosen and name in CHOSEN_EXPOSURES:
-            text = text.replace("the definition chosen as the exposure", _DEFINITION_WORDS[chosen])
+            text = text.replace(_CHOSEN, _ADIPOSE_WORDS[chosen])
         rows.append({"column": name, "unit": unit, "description": text})
     return pd.DataFrame(rows, columns=["column", "unit", "description"])

@@ -76,7 +76,7 @@ def read_cohort(
     table, problems = typed(named)
     table["session_id"] = table["session_id"].fillna("")
     validate(table, where, problems)
-    notes = _nearly_canonical(table)
+    notes = [*_nearly_canonical(table), *_shares(table)]
 
     flow = Flow(len(table), where)
     if chosen.session is not None and has_sessions:
@@ -139,6 +139,17 @@ def _load(
     table = read_table(path)
     sources[name] = {"file": path.name, "sha256": file_sha256(path)}
     return table.reset_index(drop=True), path.name, table.attrs
+
+
+def _shares(table: pd.DataFrame) -> list[str]:
+    """Return a note for each column in percent that looks like shares of one."""
+    notes = []
+    for name, variable in VARIABLES.items():
+        if variable.unit == "%" and name in table and table[name].notna().sum() >= 10 and table[name].max() <= 1.0:
+            notes.append(
+                f"Column {name!r} is in percent and no value is above 1: if these are shares, multiply them by 100"
+            )
+    return notes
 
 
 def _nearly_canonical(table: pd.DataFrame) -> list[str]:

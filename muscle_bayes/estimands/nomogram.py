@@ -19,6 +19,9 @@ NOT_CLINICAL = "For research; not for clinical decisions."
 #: Blocks of persons that the risk at one total is averaged over: at least 5, at most 25, else a thirtieth of all.
 _FEWEST, _MOST = 5, 25
 
+#: Five blocks of the profile, which holds at least 20 persons in each.
+LEAST_PERSONS = 100
+
 
 @dataclass(frozen=True, repr=False)
 class Nomogram:
@@ -231,11 +234,18 @@ def nomogram(
     Raises
     ------
     EstimandError
-        Where the site cannot be used.
+        Where the site cannot be used, or there are too few participants for the scale.
     UnconvergedFitError
         Where the fit failed its gate and `allow_unconverged` is False.
     """
     fit.require_converged(allow_unconverged)
+    n = fit.provenance()["n"]
+    if n < LEAST_PERSONS:
+        raise EstimandError(
+            f"nomogram of {n} participants",
+            f"its scale averages over participants with the same total, and needs {LEAST_PERSONS} of them",
+            "Read the odds ratios, which need no such average",
+        )
     check_site(fit, site)
     if site == "known" and site_name not in fit.recipe.site_levels:
         known = ", ".join(fit.recipe.site_levels)

@@ -12,8 +12,8 @@ _MINUS = "\N{MINUS SIGN}"
 def decimals_shown(mcse: float, *, most: int = 2) -> int:
     """Return how many decimals a number with this Monte Carlo error may show.
 
-    The unit of the last digit is never smaller than the Monte Carlo error: with an MCSE of 0.004 a 1.2231 is shown as
-    1.22, with an MCSE of 0.02 as 1.2.
+    The last digit stands where the first digit of the Monte Carlo error stands, as in any statement of a measurement with
+    its uncertainty: with an MCSE of 0.02 a 1.2231 is shown as 1.22, with an MCSE of 0.3 as 1.2.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def decimals_shown(mcse: float, *, most: int = 2) -> int:
     if not mcse > 0 or math.isinf(mcse):
         return most
     # 1e-9 so that an MCSE of exactly 0.01 gives two decimals in spite of the logarithm's rounding.
-    return max(0, min(most, math.floor(-math.log10(mcse) + 1e-9)))
+    return max(0, min(most, math.ceil(-math.log10(mcse) - 1e-9)))
 
 
 def number_text(value: float, *, decimals: int) -> str:
@@ -57,7 +57,7 @@ def number_text(value: float, *, decimals: int) -> str:
 
 
 def estimate_text(row: Mapping[Any, Any], *, most: int = 2) -> str:
-    """Return ``estimate (lower to upper)`` with the digits that the three Monte Carlo errors allow.
+    """Return ``estimate (lower to upper)``, each number with the digits that its own Monte Carlo error allows.
 
     Parameters
     ----------
@@ -71,9 +71,10 @@ def estimate_text(row: Mapping[Any, Any], *, most: int = 2) -> str:
     str
         Such as ``1.22 (1.13 to 1.30)``.
     """
-    errors = [row.get(name, math.nan) for name in ("mcse", "lower_mcse", "upper_mcse")]
-    decimals = decimals_shown(max((e for e in errors if not pd.isna(e)), default=math.nan), most=most)
-    centre, lower, upper = (number_text(row[name], decimals=decimals) for name in ("estimate", "lower", "upper"))
+    centre, lower, upper = (
+        number_text(row[name], decimals=decimals_shown(row.get(error, math.nan), most=most))
+        for name, error in (("estimate", "mcse"), ("lower", "lower_mcse"), ("upper", "upper_mcse"))
+    )
     return f"{centre} ({lower} to {upper})" if lower and upper else centre
 
 

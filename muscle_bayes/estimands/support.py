@@ -75,6 +75,8 @@ def marginal_densities(fit: Any, first: str, second: str) -> dict[str, dict[str,
     if joint is None or {first, second} - set(joint.dims):
         return {}
     total = float(joint.sum())
+    if total == 0:  # every cell is too small to be kept
+        return {}
     sexes = joint["sex"].to_numpy()
     out = {}
     for name, other in ((first, second), (second, first)):

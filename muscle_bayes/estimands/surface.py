@@ -78,6 +78,12 @@ def odds_ratio_surface(
     summary = {key: np.concatenate([block[key] for block in blocks]) for key in blocks[0]}
     summary["prob_gt_null"][~difference.any(axis=1)] = np.nan
     support = joint_support(fit, first, second, a, b)
+    if not support["any"].any():
+        raise EstimandError(
+            f"surface of {first!r} and {second!r}",
+            f"{fit.provenance()['n']} participants support no cell of it ({MIN_PERSONS} of one sex within a square of 0.75 Z)",
+            "Read the odds ratios at stated values of the other exposure",
+        )
 
     words = [variable.label for variable in pair]
     return tidy(

@@ -15,6 +15,8 @@ from muscle_bayes.specification.recipe import Recipe
 RHAT_LIMIT = 1.01
 ESS_LIMIT = 400
 BFMI_LIMIT = 0.3
+#: Below this maximum likelihood is visibly biased (Peduzzi et al. 1996, J Clin Epidemiol 49:1373), and priors decide much.
+_EVENTS_PER_COEFFICIENT = 10
 
 
 @dataclass(frozen=True)
@@ -186,8 +188,8 @@ def design_findings(design: Design, *, priors: bool = True) -> list[Finding]:
     Returns
     -------
     list of Finding
-        With priors, warnings and notes: none of them closes the gate, because proper priors keep the posterior proper.
-        Without priors, separation is a failure: the likelihood has no maximum.
+        With priors, warnings and notes, because proper priors keep the posterior proper; only an outcome that does not vary
+        is a failure. Without priors, separation is one too: the likelihood has no maximum.
     """
     recipe, y, found = design.recipe, design.y, []
     separated: Literal["failure", "warning"] = "warning" if priors else "failure"
@@ -195,7 +197,9 @@ def design_findings(design: Design, *, priors: bool = True) -> list[Finding]:
     if y.min() == y.max():
         found.append(
             Finding(
-                "warning", f"the outcome {'always' if y[0] else 'never'} happens: the odds come from the prior alone"
+                "failure",
+                f"the outcome {'always' if y[0] else 'never'} happens among {len(y)} participants: there is nothing to estimate; "
+                "check the outcome's coding and the model's event",
             )
         )
         return found
@@ -216,6 +220,16 @@ def design_findings(design: Design, *, priors: bool = True) -> list[Finding]:
                     f"quasi-separation: a cell of {column.label} by the outcome is empty; its odds ratio {rests}",
                 )
             )
+    fewer, coefficients = int(min(y.sum(), len(y) - y.sum())), 1 + len(recipe.columns)
+    if fewer < _EVENTS_PER_COEFFICIENT * coefficients:
+        found.append(
+            Finding(
+                "warning",
+                f"few data: {fewer} {'events' if y.mean() <= 0.5 else 'non-events'} for {coefficients} coefficients (fewer than "
+                f"{_EVENTS_PER_COEFFICIENT} for each); "
+                + ("the priors decide much" if priors else "maximum likelihood is biased"),
+            )
+        )
     spread = design.X.std(axis=0)
     if design.X.shape[1] > 1 and (spread > 0).all():
         condition = np.linalg.cond(design.X / spread)

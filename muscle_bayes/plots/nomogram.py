@@ -268,7 +268,8 @@ def _labels_that_fit(x: np.ndarray, labels: list[str]) -> np.ndarray:
         if len(kept) < 2 or gaps.min() > 1.1:
             break
     shown = np.zeros(len(x), dtype=bool)
-    shown[kept] = True
+    if len(x):
+        shown[kept] = True
     return shown
 
 

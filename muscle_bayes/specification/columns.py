@@ -1,10 +1,12 @@
 """Columns of a table as models need them: typed levels, numbers, names of groups, or an error that says what to mend."""
 
-import difflib
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 
+from muscle_bayes.cohort.dictionary import VARIABLES
+from muscle_bayes.cohort.names import nearest
 from muscle_bayes.errors import InvalidValueError, MissingColumnError
 
 
@@ -88,26 +90,35 @@ def group_names(column: pd.Series) -> pd.Series:
     return texts.astype("object").where(column.notna(), None)
 
 
-def require_column(frame: pd.DataFrame, name: str) -> None:
-    """Raise where a table lacks a column.
+def require_columns(frame: pd.DataFrame, names: Iterable[str], *, table: str = "the table") -> None:
+    """Raise where a table lacks columns that a model needs.
 
     Parameters
     ----------
     frame : pandas.DataFrame
         The table.
-    name : str
-        The column.
+    names : iterable of str
+        The columns.
+    table : str
+        What an error calls the table.
 
     Raises
     ------
     MissingColumnError
-        With the nearest name that the table has.
+        With all columns that are missing, and for the first the nearest name of the table that is not a canonical one
+        itself: another canonical column is another variable, and no slip of the pen.
     """
-    if name not in frame:
-        near = difflib.get_close_matches(name, [str(column) for column in frame.columns], n=1)
-        hint = (
-            f"Did you mean {near[0]!r}? Map it with read_cohort(columns={{...}})"
-            if near
-            else "Add it, or map it with read_cohort(columns={...})"
-        )
-        raise MissingColumnError(f"column {name!r}", "the model needs it and the table has none", hint)
+    missing = [name for name in names if name not in frame]
+    if not missing:
+        return
+    own = [str(column) for column in frame.columns if str(column) not in VARIABLES]
+    near = nearest(missing[0], own)
+    which = ", ".join(repr(name) for name in missing)
+    yours = near or "YOUR NAME"
+    raise MissingColumnError(
+        f"column {which}",
+        f"the model needs {'it' if len(missing) == 1 else 'them'} and {table} has none"
+        + (f"; did you mean your column {near!r}?" if near else ""),
+        f"Say which column of yours it is: columns = {{ {yours!r}: {missing[0]!r} }} in read_cohort(...), or "
+        f'{yours} = "{missing[0]}" under [participants.columns] of a study.toml (`muscle-bayes init` writes one)',
+    )

@@ -8,7 +8,7 @@ import pandas as pd
 from formulae import design_matrices
 
 from muscle_bayes.errors import EmptyTableError, InvalidValueError, ModelFileError
-from muscle_bayes.specification.columns import as_levels, as_numbers, group_names, require_column
+from muscle_bayes.specification.columns import as_levels, as_numbers, group_names, require_columns
 from muscle_bayes.specification.model import Model
 from muscle_bayes.specification.recipe import SMALLEST_GROUP, Column, Recipe, Standardisation
 
@@ -78,8 +78,7 @@ def make_design(model: Model, cohort: Any) -> Design:
     sources = [model.standardise[name].source if name in model.standardise else name for name in formula.names]
     within = [rule.over for rule in model.standardise.values() if rule.over != "all"]
     needed = list(dict.fromkeys([event.column, *sources, *within, *([site] if site else [])]))
-    for name in needed:
-        require_column(table, name)
+    require_columns(table, needed)
 
     complete = table[needed].notna().all(axis=1)
     frame = table.loc[complete].copy()

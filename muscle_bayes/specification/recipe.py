@@ -9,7 +9,7 @@ import pandas as pd
 from formulae import design_matrices
 
 from muscle_bayes.errors import InvalidValueError, MissingColumnError
-from muscle_bayes.specification.columns import as_levels, as_numbers, group_names, require_column
+from muscle_bayes.specification.columns import as_levels, as_numbers, group_names, require_columns
 
 #: Groups below this size have no Z-scores of their own: their constants would be noise, and close to single persons.
 SMALLEST_GROUP = 20
@@ -67,8 +67,7 @@ class Standardisation:
         InvalidValueError
             Where a person is in a group that the fit has no constants for.
         """
-        for name in self.columns:
-            require_column(frame, name)
+        require_columns(frame, self.columns)
         raw = frame[self.source].astype("float64")
         if self.over == "all":
             return (raw - self.mean) / self.sd
@@ -211,8 +210,7 @@ class Recipe:
         if not self.columns:
             return np.empty((len(frame), 0))
         frame = self.standardise(frame)
-        for name in self.predictors:
-            require_column(frame, name)
+        require_columns(frame, self.predictors)
         if not self.terms:
             return np.empty((len(frame), 0))
         frame = frame[list(self.predictors)]
@@ -243,7 +241,7 @@ class Recipe:
         """
         if self.site is None:
             raise MissingColumnError("the model", "it has no site term", "Ask for risks without a site")
-        require_column(frame, self.site)
+        require_columns(frame, [self.site])
         index = pd.Index(self.site_levels).get_indexer(pd.Index(frame[self.site].astype("str"))).astype(np.int64)
         if (index < 0).any():
             unknown = frame[self.site].iloc[int(np.argmax(index < 0))]

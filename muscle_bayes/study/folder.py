@@ -29,6 +29,8 @@ class StudyRun:
         Fits that failed their gate, with the reason.
     made, kept : list of str
         Stages that were run, and those that were still up to date.
+    notes : tuple of str
+        What a reader should know about the cohort.
     """
 
     study: Study
@@ -37,6 +39,7 @@ class StudyRun:
     ungated: dict[str, str] = field(default_factory=dict)
     made: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
 
     @property
     def out(self) -> Path:

@@ -81,7 +81,7 @@ def run(
     folder.lock.keep_only(folder.stages)
     folder.write_lock()
     ungated = {made.section.label: made.gate for made in fits if made.gate}
-    return StudyRun(study, report, failures, ungated, folder.made, folder.kept)
+    return StudyRun(study, report, failures, ungated, folder.made, folder.kept, tuple(cohort.notes))
 
 
 def _kept_phantoms(folder: StudyFolder) -> Phantoms | None:

@@ -200,7 +200,7 @@ class FitSection(BaseModel):
     model_config = _STRICT
 
     model: str = Field(min_length=1)
-    method: Literal["auto", "nuts", "laplace", "ml"] = "auto"
+    method: Literal["auto", "nuts", "laplace", "pymc", "ml"] = "auto"
     priors: str | None = None
     force_published: bool = False
     name: str = Field(default="", pattern=r"^[A-Za-z0-9_.-]*$")

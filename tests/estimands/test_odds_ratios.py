@@ -104,7 +104,10 @@ def test_maximum_likelihood_states_no_probability_and_no_monte_carlo_error(make_
 def test_text_shows_no_digit_beyond_the_error(make_fit) -> None:
     few = row(odds_ratios(make_fit(draws=1000, sd=0.3)), "sex[male]")
     assert 0.01 < few["upper_mcse"] < 0.1
-    assert few["text"] == "0.9 (0.5 to 1.5)"
+    assert few["text"] == f"{few['estimate']:.2f} ({few['lower']:.2f} to {few['upper']:.2f})"
+    wide = row(odds_ratios(make_fit(draws=1000, sd=1.0)), "sex[male]")
+    assert wide["lower_mcse"] < 0.1 < wide["upper_mcse"] < 1
+    assert wide["text"].endswith(f"({wide['lower']:.2f} to {wide['upper']:.1f})")
     assert row(odds_ratios(make_fit()), "sex[male]")["text"] == "0.86 (0.81 to 0.91)"
 
 

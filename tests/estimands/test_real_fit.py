@@ -75,3 +75,13 @@ def test_a_fit_loaded_without_persons_still_gives_odds_ratios_surface_and_nomogr
     with pytest.raises(EstimandError, match="without its persons"):
         interaction(bare)
     assert len(risks(load_fit(path, cohort=cohort))) == 10
+
+
+def test_a_pilot_of_twelve_gets_odds_ratios_and_typed_refusals_of_the_rest(small_table) -> None:
+    fit = fit_model("cbp_interaction", small_table.groupby("activity").head(4), method="laplace")
+    assert any("few data" in finding.text for finding in fit.diagnostics.findings)
+    assert len(odds_ratios(fit, allow_unconverged=True)) == 10
+    with pytest.raises(EstimandError, match="needs 100"):
+        nomogram(fit, allow_unconverged=True)
+    with pytest.raises(EstimandError, match="support no cell"):
+        odds_ratio_surface(fit, allow_unconverged=True)

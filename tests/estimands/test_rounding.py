@@ -12,35 +12,34 @@ from muscle_bayes.estimands.rounding import decimals_shown, estimate_text, numbe
 
 @pytest.mark.parametrize(
     ("mcse", "decimals"),
-    [(0.0009, 2), (0.01, 2), (0.0101, 1), (0.04, 1), (0.1, 1), (0.3, 0), (3.0, 0), (math.nan, 2), (0.0, 2)],
+    [(0.0009, 2), (0.01, 2), (0.04, 2), (0.1, 1), (0.3, 1), (1.0, 0), (3.0, 0), (math.nan, 2), (0.0, 2)],
 )
 def test_decimals_follow_the_monte_carlo_error(mcse: float, decimals: int) -> None:
     assert decimals_shown(mcse) == decimals
 
 
 @given(st.floats(1e-6, 0.999))
-def test_the_last_digit_is_never_smaller_than_the_error_and_never_needlessly_coarse(mcse: float) -> None:
+def test_the_last_digit_stands_at_the_first_digit_of_the_error(mcse: float) -> None:
     decimals = decimals_shown(mcse, most=6)
-    assert 10.0**-decimals >= mcse * (1 - 1e-8)
-    assert decimals == 6 or 10.0 ** -(decimals + 1) < mcse * (1 + 1e-8)
+    assert 10.0 ** -(decimals - 1) > mcse * (1 - 1e-8)
+    assert decimals == 6 or 10.0**-decimals <= mcse * (1 + 1e-8)
 
 
-def test_the_worst_of_the_three_errors_rules_the_whole_text() -> None:
+def test_each_number_has_the_digits_of_its_own_error() -> None:
     row = {
-        "estimate": 1.2231,
-        "lower": 1.128,
-        "upper": 1.3042,
+        "estimate": 2.1312,
+        "lower": 0.8713,
+        "upper": 5.4642,
         "mcse": 0.0008,
-        "lower_mcse": 0.002,
-        "upper_mcse": 0.003,
+        "lower_mcse": 0.02,
+        "upper_mcse": 0.3,
     }
-    assert estimate_text(row) == "1.22 (1.13 to 1.30)"
-    assert estimate_text({**row, "upper_mcse": 0.02}) == "1.2 (1.1 to 1.3)"
+    assert estimate_text(row) == "2.13 (0.87 to 5.5)"
     assert (
         estimate_text({**row, "mcse": math.nan, "lower_mcse": math.nan, "upper_mcse": math.nan})
-        == "1.22 (1.13 to 1.30)"
+        == "2.13 (0.87 to 5.46)"
     )
-    assert estimate_text({**row, "lower": math.nan, "upper": math.nan}) == "1.22"
+    assert estimate_text({**row, "lower": math.nan, "upper": math.nan}) == "2.13"
 
 
 def test_minus_is_a_minus_and_zero_has_none() -> None:
@@ -59,7 +58,8 @@ def test_a_probability_is_never_shown_as_certain() -> None:
         "< 0.01",
         "",
     ]
-    assert probability_text(0.973, mcse=0.02) == "> 0.9"
+    assert probability_text(0.973, mcse=0.02) == "0.97"
+    assert probability_text(0.973, mcse=0.2) == "> 0.9"
 
 
 def test_printed_table_has_no_probability_for_maximum_likelihood() -> None:

@@ -181,6 +181,16 @@ def test_findings_about_the_design(small_table: pd.DataFrame) -> None:
     assert "collinearity" in texts(small_table.assign(dyslipidemia=lambda t: t["diabetes"] + 1e-6 * t["age_years"]))
     assert "site Essen: 0 events" in texts(small_table.assign(cbp=lambda t: t["cbp"].where(t["site"] != "Essen", 0)))
     assert "never happens" in texts(small_table.assign(cbp=0))
+    assert "few data" not in texts(small_table)
+    assert "few data: 20 events for 11 coefficients" in texts(
+        pd.concat([small_table[small_table["cbp"] == 0], small_table[small_table["cbp"] == 1].head(20)])
+    )
+
+
+def test_an_outcome_that_does_not_vary_closes_the_gate(small_table: pd.DataFrame) -> None:
+    fit = mb.fit("cbp_main", small_table.assign(cbp=0), method="laplace")
+    with pytest.raises(UnconvergedFitError, match="never happens among 2000 participants"):
+        mb.odds_ratios(fit)
 
 
 def test_separation_closes_the_gate_of_a_maximum_and_only_warns_where_there_are_priors(

@@ -87,6 +87,16 @@ def test_wrong_column_name_is_named_with_the_nearest(table: pd.DataFrame) -> Non
         MODEL.design(table.rename(columns={"lean": "lean_mass"}))
 
 
+def test_all_missing_columns_are_named_and_no_other_variable_is_offered(table: pd.DataFrame) -> None:
+    model = Model(formula="osteoporosis ~ lmm_z + dyslipidemia", standardise={"lmm_z": {"from": "lmm_cm3_per_kg_m2"}})
+    other = table.assign(osteoarthritis=1, lmm_fraction_cm3_per_kg_m2=24.0)
+    with pytest.raises(MissingColumnError, match="'osteoporosis', 'lmm_cm3_per_kg_m2', 'dyslipidemia'") as caught:
+        model.design(other)
+    assert "did you mean" not in str(caught.value)
+    assert "lmm_fraction" not in str(caught.value)
+    assert "[participants.columns]" in str(caught.value)
+
+
 def test_bad_tables(table: pd.DataFrame) -> None:
     with pytest.raises(EmptyTableError, match="complete"):
         MODEL.design(table.assign(lean=np.nan))
