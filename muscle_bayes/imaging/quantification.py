@@ -144,7 +144,7 @@ def quantify(
             )
     if bmi is not None and not 10 <= bmi <= 100:
         raise InvalidValueError(
-            where=f"bmi of participant {participant_id!r}",
+            where=f"bmi of participant {participant_id!r}" if participant_id else "bmi",
             problem=f"{bmi} is not a body mass index in kg/m2 (10 to 100)",
             remedy="Give weight in kg / (height in m) squared, or leave it out",
         )
@@ -231,7 +231,7 @@ def measure(
                     "z_min_mm": _face_mm(grid, reach.first),
                     "z_max_mm": _face_mm(grid, reach.last),
                     "truncated": int(truncated),
-                    "qc": _qc(found, parts, cut),
+                    "qc": _qc(found, parts, cut, truncated, scan),
                 }
             )
     table = pd.DataFrame(rows).assign(
@@ -319,12 +319,15 @@ def _figures(found: Burden, truncated: bool) -> dict[str, float]:
     return figures
 
 
-def _qc(found: Burden, parts: list[Burden], cut_in_plane: bool) -> str:
-    """Fail what cannot be measured; ask for a look where water and fat may be swapped, if only in one part."""
+def _qc(found: Burden, parts: list[Burden], cut_in_plane: bool, truncated: bool, scan: Scan) -> str:
+    """Fail what cannot be measured; ask for a look where figures are missing or water and fat may be swapped."""
     if cut_in_plane or not found.undefined_percent <= UNDEFINED_LIMIT_PERCENT:
         return "fail"
+    if scan.swap_suspected:
+        # Labels were drawn by someone else; the hull was found in the swapped pair, so it is the wrong tissue.
+        return "fail" if scan.backend == "hull" else "review"
     swapped = any(part.intermat_percent["threshold"] >= SWAP_SUSPECT_PERCENT for part in parts)
-    return "review" if swapped else "pass"
+    return "review" if swapped or truncated else "pass"
 
 
 def _face_mm(grid: Volume, face: float) -> float:

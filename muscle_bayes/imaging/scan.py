@@ -24,6 +24,7 @@ from muscle_bayes.imaging.labels import Structure
 from muscle_bayes.imaging.mixture import IntensityMixture, fit_mixture
 from muscle_bayes.imaging.morphology import erode_slices
 from muscle_bayes.imaging.resampling import labels_on_grid
+from muscle_bayes.imaging.water_fat_swap import swap_evidence
 
 #: Subcutaneous fat next to skin and muscle is partial volume and no example of fat.
 _FAT_RIM_MM = 3.0
@@ -63,6 +64,8 @@ class Scan:
         What a reader of the measurements must know.
     settings : dict
         Noise floor, T1 correction, components of the mixture.
+    swap_suspected : bool
+        Whether water and fat look exchanged over the whole scan.
     """
 
     background: Volume
@@ -76,6 +79,7 @@ class Scan:
     inputs: dict[str, dict[str, str]]
     notes: list[str] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
+    swap_suspected: bool = False
 
 
 def read_scan(
@@ -165,6 +169,18 @@ def read_scan(
         if any(structure.name == "all" and structure.side == "both" for structure in found.values()):
             notes.append("one limb in view, so its side is not known: rows have side 'both' only")
 
+    evidence = None
+    if fraction is not None:
+        # The hull's labels follow the fat fraction, so they cannot testify about it.
+        judged = (number, found) if label_map is not None else (None, None)
+        evidence = swap_evidence(fraction, first.spacing, *judged)
+    if evidence is not None:
+        notes.insert(
+            0,
+            f"water and fat look swapped: {evidence}; check the series names, or exchange --water and --fat "
+            "(water= and fat= in Python)",
+        )
+
     if image is not None:
         data = volumes["image"].data
         intensity = np.where(data == 0, np.float32(np.nan), data)
@@ -192,6 +208,7 @@ def read_scan(
         inputs={role: {"name": volume.name, "sha256": volume.sha256} for role, volume in volumes.items()},
         notes=notes,
         settings=settings,
+        swap_suspected=evidence is not None,
     )
 
 
@@ -211,7 +228,8 @@ def _checked_backend(water: object, fat: object, labels: object, image: object, 
         raise ImageError(
             where="labels",
             problem="without a label map nothing says where muscle is",
-            remedy='Give labels=, or backend="hull" for limbs in a Dixon pair',
+            remedy="Give labels (labels=, or --labels at the command line), or for limbs in a Dixon pair the backend hull "
+            '(backend="hull", or --backend hull)',
         )
     if chosen == "labelmap" and labels is None:
         raise ImageError(where="labels", problem="the backend labelmap needs a label map", remedy="Give labels=")
