@@ -27,7 +27,7 @@ _DRAWN = frozenset(
 )
 _INSIDE = re.compile(r"url\(#([^)]+)\)")
 #: Width in print of the drawing that a phone is shown, in mm.
-_NARROW_MM = 85.0
+NARROW_MM = 85.0
 
 
 @dataclass(frozen=True)
@@ -135,13 +135,11 @@ def draw_narrow(name: str, tables: Mapping[str, pd.DataFrame], key: str, alt: st
     markupsafe.Markup or None
         None where the frames for it are not there or cannot be drawn that small.
     """
-    import matplotlib as mpl
-
     from muscle_bayes import plots
 
     draw: dict[str, tuple[tuple[str, ...], Any]] = {
-        "forest": (("odds_ratios",), lambda t: plots.forest(t["odds_ratios"], width_mm=_NARROW_MM)),
-        "surface": (("surface",), lambda t: plots.surface(t["surface"], width_mm=_NARROW_MM)),
+        "forest": (("odds_ratios",), lambda t: plots.forest(t["odds_ratios"], width_mm=NARROW_MM)),
+        "surface": (("surface",), lambda t: plots.surface(t["surface"], width_mm=NARROW_MM)),
         "nomogram": (("nomogram_points", "nomogram_scale"), _narrow_nomogram),
     }
     needed, make = draw.get(name, ((), None))
@@ -152,6 +150,26 @@ def draw_narrow(name: str, tables: Mapping[str, pd.DataFrame], key: str, alt: st
     except (KeyError, MuscleBayesError):
         # A frame read back from CSV has lost the attributes that a plot draws from; the wide drawing is shown instead.
         return None
+    return inline_drawn(figure, key, alt)
+
+
+def inline_drawn(figure: Any, key: str, alt: str) -> Markup:
+    """Return a matplotlib figure as markup: SVG, or PNG where that is large.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        Drawn.
+    key, alt : str
+        As in `inline_file`.
+
+    Returns
+    -------
+    markupsafe.Markup
+        An `svg` or `img` element; the same for the same figure.
+    """
+    import matplotlib as mpl
+
     content = BytesIO()
     # Ids that depend on the drawing alone: the same results give the same page, byte for byte.
     with mpl.rc_context({"svg.hashsalt": key}):
@@ -167,7 +185,7 @@ def _narrow_nomogram(tables: Mapping[str, pd.DataFrame]) -> Any:
     from muscle_bayes import plots
 
     result = SimpleNamespace(points=tables["nomogram_points"], scale=tables["nomogram_scale"])
-    return plots.nomogram(result, width_mm=_NARROW_MM)
+    return plots.nomogram(result, width_mm=NARROW_MM)
 
 
 def _clean(element: ElementTree.Element, key: str) -> None:

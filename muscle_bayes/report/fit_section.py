@@ -6,7 +6,7 @@ import pandas as pd
 
 from muscle_bayes.report import fit_tables, methods, quantities, tables, text
 from muscle_bayes.report.figures import InlineFigure, draw_narrow, inline_file
-from muscle_bayes.report.key_result import gate_box, result_sentences
+from muscle_bayes.report.key_result import gate_box
 from muscle_bayes.report.page import Box, Bullets, Drawing, Fold, Numbering, Paragraph, Section
 from muscle_bayes.report.quantities import effective_draws, sentence_case
 from muscle_bayes.report.results import FitResults
@@ -66,7 +66,7 @@ def _odds_ratios(item: FitResults, key: str, number: Numbering) -> Section:
     exposures, adjustment = (frame[frame["role"] == role] for role in ("exposure", "adjustment"))
     section = Section(f"{key}-odds-ratios", "Odds ratios")
     if len(exposures):
-        section.blocks.append(Bullets(tuple(result_sentences(item))))
+        section.blocks.append(Paragraph("Key result, at the top of the page, says these odds ratios in words."))
     outcome = text.in_sentence(fit.model.outcome_label)
     section.blocks.extend(
         _drawn(
@@ -176,7 +176,7 @@ def _diagnostics(item: FitResults, key: str, number: Numbering) -> Section:
         section.blocks.append(Bullets(items, tuple(finding.kind for finding in findings)))
     if fit.diagnostics.passed and len(fit.diagnostics.parameters):
         table = fit_tables.parameters_table(fit, "Every parameter of the model.")
-        section.blocks.append(Fold("Every parameter of the model", (number.table(table),)))
+        section.blocks.append(Fold("Every parameter of the model", (number.folded(table),)))
     return section
 
 

@@ -64,6 +64,7 @@ def render(results: StudyResults) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["code_spans"] = code_spans
+    environment.filters["unbroken"] = unbroken
     package = files("muscle_bayes.report")
     template = environment.from_string(package.joinpath(TEMPLATE).read_text(encoding="utf-8"))
     return template.render(
@@ -84,6 +85,13 @@ def code_spans(text: str) -> Markup:
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if i % 2 else escape(part) for i, part in enumerate(parts)
     )
+
+
+def unbroken(text: str) -> str:
+    """Return the text of a number's cell that breaks at most before its bracket: ``1.17 (1.09 to 1.26)``."""
+    centre, bracket, limits = text.partition(" (")
+    space = "\N{NO-BREAK SPACE}"
+    return centre.replace(" ", space) + bracket + limits.replace(" ", space)
 
 
 def is_simulated(results: StudyResults) -> bool:

@@ -23,7 +23,8 @@ def term_words(fit: "Fit", term: str) -> str:
 def adjustment_words(fit: "Fit") -> str:
     """Return what the exposures are adjusted for, as a list in a sentence; empty where for nothing."""
     terms = dict.fromkeys(column.term for column in fit.recipe.columns if column.role == "adjustment")
-    return _listed([in_sentence(term_words(fit, term)) for term in terms])
+    # Two columns of one variable, such as its amount and its category, are named once.
+    return _listed(list(dict.fromkeys(in_sentence(term_words(fit, term)) for term in terms)))
 
 
 def model_paragraph(fit: "Fit") -> str:

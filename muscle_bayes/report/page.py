@@ -180,17 +180,23 @@ class Numbering:
     """
 
     def __init__(self, simulated: bool) -> None:
-        self._counts = {"Table": 0, "Figure": 0}
+        self._counts = {"Table": 0, "Figure": 0, "Folded": 0}
         self._mark = " Simulated data." if simulated else ""
 
     def _next(self, what: str) -> int:
         self._counts[what] += 1
         return self._counts[what]
 
-    def table(self, table: Table) -> Tabular:
-        """Return a table with its number."""
+    def table(self, table: Table, *, data: bool = True) -> Tabular:
+        """Return a table with its number; one that holds no data, such as versions, is not marked as simulated."""
         number = self._next("Table")
-        return Tabular(f"table-{number}", replace(table, caption=f"Table {number}. {table.caption}{self._mark}"))
+        mark = self._mark if data else ""
+        return Tabular(f"table-{number}", replace(table, caption=f"Table {number}. {table.caption}{mark}"))
+
+    def folded(self, table: Table) -> Tabular:
+        """Return a table for a fold: without a number, so that those in sight are numbered without a gap."""
+        number = self._next("Folded")
+        return Tabular(f"folded-table-{number}", replace(table, caption=f"{table.caption}{self._mark}"))
 
     def key(self) -> str:
         """Return the id that the next figure will have."""

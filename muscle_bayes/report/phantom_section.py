@@ -1,10 +1,11 @@
 """The section on phantoms: what measuring made of simulated images whose truth is known."""
 
 import pandas as pd
+from markupsafe import Markup
 
 from muscle_bayes.estimands.labels import label_of, unit_of
 from muscle_bayes.estimands.rounding import number_text
-from muscle_bayes.report.figures import InlineFigure, inline_file
+from muscle_bayes.report.figures import NARROW_MM, InlineFigure, inline_drawn, inline_file
 from muscle_bayes.report.page import Numbering, Paragraph, Section
 from muscle_bayes.report.quantities import sentence_case
 from muscle_bayes.report.results import Phantoms
@@ -38,7 +39,7 @@ def phantom_section(phantoms: Phantoms, number: Numbering) -> Section:
         Note, figures, mean differences and every phantom.
     """
     table = phantoms.table
-    section = Section("phantoms", "Simulated images, measured against their truth", short="Phantom images")
+    section = Section("phantoms", "Phantom images measured against their truth")
     if phantoms.note:
         section.blocks.append(Paragraph(phantoms.note))
     pairs = measured_pairs(table)
@@ -47,7 +48,8 @@ def phantom_section(phantoms: Phantoms, number: Numbering) -> Section:
         key, alt = number.key(), agreement_description(differences)
         wide = inline_file(phantoms.figures["agreement"], key, alt)
         caption = "Measured against true, one mark an image; on the dashed line both are equal."
-        section.blocks.append(number.figure(InlineFigure(key, caption, alt, wide)))
+        narrow = _narrow_agreement(table, f"{key}-narrow", alt)
+        section.blocks.append(number.figure(InlineFigure(key, caption, alt, wide, narrow)))
     if len(differences):
         caption = "Measured minus true: mean over images, and the range."
         section.blocks.append(number.table(_difference_table(differences, caption)))
@@ -65,6 +67,15 @@ def phantom_section(phantoms: Phantoms, number: Numbering) -> Section:
     if len(table):
         section.blocks.append(number.table(_every_phantom(table, pairs, "Every image, measured and true.")))
     return section
+
+
+def _narrow_agreement(table: pd.DataFrame, key: str, alt: str) -> Markup | None:
+    """Draw the agreement for a phone; None where the table is not a demonstration's."""
+    from muscle_bayes.report.agreement import AGREEMENT_COLUMNS, agreement_figure
+
+    if not set(AGREEMENT_COLUMNS) <= set(table.columns):
+        return None
+    return inline_drawn(agreement_figure(table, NARROW_MM), key, alt)
 
 
 def measured_pairs(table: pd.DataFrame) -> list[tuple[str, str]]:

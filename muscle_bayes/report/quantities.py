@@ -231,7 +231,13 @@ def _quartiles(values: pd.Series) -> str:
     if values.empty:
         return ""
     low, middle, high = values.astype(float).quantile([0.25, 0.5, 0.75])
-    # About three figures of the median; the quartiles with as many decimals.
-    decimals = 2 if abs(middle) < 10 else 1 if abs(middle) < 100 else 0
-    shown = [number_text(value, decimals=decimals) for value in (middle, low, high)]
+    shown = median_texts(middle, low, high)
     return f"{shown[0]} ({shown[1]} to {shown[2]})"
+
+
+def median_texts(middle: float, low: float, high: float) -> tuple[str, str, str]:
+    """Return median and quartiles as texts: about three figures of the median, the quartiles with as many decimals."""
+    whole = all(float(value).is_integer() for value in (middle, low, high))
+    decimals = 0 if whole else 2 if abs(middle) < 10 else 1 if abs(middle) < 100 else 0
+    first, second, third = (number_text(value, decimals=decimals) for value in (middle, low, high))
+    return first, second, third

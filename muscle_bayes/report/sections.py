@@ -47,11 +47,11 @@ def participants(results: StudyResults, number: Numbering) -> Section:
     flow_section = Section("flow", "Flow")
     flow = results.fits[0].fit.flow if results.fits else results.flow
     flow_section.blocks.append(flow_chart(flow, several=len(results.fits) > 1))
-    folded = [number.table(tables.flow_table(flow, "Participant flow."))]
+    folded = [number.folded(tables.flow_table(flow, "Participant flow."))]
     for item in results.fits[1:]:
         if not item.fit.flow.equals(flow):
             caption = f"Participant flow of {fit_title(results, item)}."
-            folded.append(number.table(tables.flow_table(item.fit.flow, caption)))
+            folded.append(number.folded(tables.flow_table(item.fit.flow, caption)))
     flow_section.blocks.append(Fold("The same as a table", tuple(folded)))
     cohort = Section("cohort", "Cohort")
     left = int(results.flow["n_left"].iloc[-1]) if len(results.flow) else 0
@@ -247,11 +247,11 @@ def provenance(results: StudyResults, number: Numbering) -> Section:
     if rows:
         frame = pd.DataFrame(rows)
         section.blocks.append(
-            number.table(tables.plain_table(frame, "Fits.", code=("Hash of the analysis set (SHA-256)",)))
+            number.table(tables.plain_table(frame, "Fits.", code=("Hash of the analysis set (SHA-256)",)), data=False)
         )
         versions = results.fits[0].fit.provenance()["versions"]
         software = pd.DataFrame({"Software": list(versions), "Version": list(versions.values())})
-        section.blocks.append(number.table(tables.plain_table(software, "Software.")))
+        section.blocks.append(number.table(tables.plain_table(software, "Software."), data=False))
         section.blocks.append(Paragraph(f"Cite the software as muscle-bayes, version {versions['muscle-bayes']}, and:"))
     cited = [line for item in results.fits for line in (*item.model.references, *_METHOD_REFERENCES[item.fit.method])]
     section.blocks.append(References(tuple(reference(line) for line in dict.fromkeys(cited))))

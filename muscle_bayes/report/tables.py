@@ -1,5 +1,6 @@
 """Tables of the report: frames turned into cells of text, with a caption and a heading for every row and column."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +10,12 @@ import pandas as pd
 from muscle_bayes.cohort.dictionary import VARIABLES
 from muscle_bayes.estimands.labels import label_of, unit_of
 from muscle_bayes.estimands.rounding import estimate_text, number_text
+from muscle_bayes.report import quantities
 from muscle_bayes.report.methods import missing_words
 from muscle_bayes.report.quantities import sentence_case
 from muscle_bayes.report.text import chance_text, level_text
 
+_MEDIAN = re.compile(r"median (?P<middle>\S+) \(quartiles (?P<low>\S+?),? (?:to )?(?P<high>\S+)\)")
 #: Columns that say nothing about the persons.
 _NOT_DESCRIBED = frozenset({"simulated", "participant_id", "session_id"})
 
@@ -132,11 +135,12 @@ def flow_table(flow: pd.DataFrame, caption: str) -> Table:
 
 def cohort_table(summary: pd.DataFrame, caption: str) -> Table:
     """Return the description of every column of the cohort."""
+    named = [_column(str(name)) for name in summary["column"]]
     rows = [
         (
-            _column(str(row["column"])),
+            _told_apart(str(row["column"]), named),
             _unit(str(row["column"]), str(row["unit"])),
-            str(row["summary"]),
+            summary_text(str(row["summary"])),
             whole_text(row["missing"]),
         )
         for row in summary.to_dict("records")
@@ -151,18 +155,17 @@ def by_outcome_table(frame: pd.DataFrame, caption: str, event: str) -> Table:
     for row in frame.to_dict("records"):
         name = f"{row['variable']} ({row['unit']})" if row["unit"] else str(row["variable"])
         # Every row names its variable, also where a level follows on others of the same: tables are read row by row aloud.
-        level = str(row["level"])
+        # One cell for both: a phone has room for four columns.
         rows.append(
             (
-                name,
-                level,
+                f"{name}: {row['level']}" if row["level"] else name,
                 str(row["all"]),
                 str(row["event"]),
                 str(row["no_event"]),
             )
         )
     return Table(
-        caption, ("Variable", "", "All", event, f"No {event[:1].lower()}{event[1:]}"), tuple(rows), frozenset({2, 3, 4})
+        caption, ("Variable", "All", event, f"No {event[:1].lower()}{event[1:]}"), tuple(rows), frozenset({1, 2, 3})
     )
 
 
@@ -202,6 +205,22 @@ def _unit(column: str, given: str) -> str:
 def _column(name: str) -> str:
     """Return what readers call a column; a study's own column is shown as it is called."""
     return sentence_case(label_of(name)) if name in VARIABLES else name
+
+
+def _told_apart(name: str, named: Sequence[str]) -> str:
+    """Return what a column is called; a category beside an amount of the same name says that it is one."""
+    label = _column(name)
+    is_category = name in VARIABLES and VARIABLES[name].kind == "category"
+    return f"{label}, category" if is_category and named.count(label) > 1 else label
+
+
+def summary_text(text: str) -> str:
+    """Return a column's median and quartiles with the digits of the other tables; other summaries as they are."""
+    found = _MEDIAN.fullmatch(text)
+    if found is None:
+        return text
+    middle, low, high = quantities.median_texts(*(float(found[name]) for name in ("middle", "low", "high")))
+    return f"median {middle} (quartiles {low} to {high})"
 
 
 def whole_text(value: Any) -> str:

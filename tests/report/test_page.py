@@ -128,7 +128,21 @@ def test_simulated_data_are_marked_on_the_page_and_in_every_caption(page):
     assert 'class="simulated-banner"' in page.source
     captions = re.findall(r"<(?:figcaption|caption)[^>]*>(.*?)</(?:figcaption|caption)>", page.source, re.DOTALL)
     assert len(captions) > 8
-    assert all("Simulated data." in caption for caption in captions)
+    unmarked = [re.sub(r"<[^>]*>", "", caption) for caption in captions if "Simulated data." not in caption]
+    # Versions and seeds are no data.
+    assert sorted(caption.split(". ")[1] for caption in unmarked) == ["Fits.", "Software."]
+
+
+def test_tables_in_sight_are_numbered_from_one_without_a_gap(page):
+    in_sight = re.sub(r"<details>.*?</details>", "", page.source, flags=re.DOTALL)
+    numbers = [int(found) for found in re.findall(r"<caption[^>]*><span>Table (\d+)\.", in_sight)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(numbers) > 5
+
+
+def test_a_result_is_said_in_words_once(page):
+    assert page.words.count("posterior probability of an odds ratio above 1") == 2
+    assert page.words.count("went with lower odds") <= 1
 
 
 def test_real_data_carry_no_such_mark(study, item, tmp_path):
