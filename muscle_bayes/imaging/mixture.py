@@ -25,6 +25,7 @@ MAXIMUM_WEIGHT = 0.5
 #: Fewer voxels than this make no histogram to judge a valley in, and no anchor.
 MINIMUM_VOXELS = 1000
 _BINS = 1024
+_OVERLAP = "fat and muscle are not told apart by brightness in this contrast (the two groups of voxels overlap)"
 _PRECISION = 1e-7
 
 
@@ -153,7 +154,11 @@ def fit_mixture(muscle: np.ndarray, subcutaneous: np.ndarray | None, name: str) 
     """
     muscle = muscle[np.isfinite(muscle)].astype(np.float64)
     if muscle.size < MINIMUM_VOXELS or np.ptp(muscle) == 0:
-        raise _refusal(name, f"only {muscle.size} voxels of muscle, or all of one value, are there to fit")
+        raise _refusal(
+            name,
+            "too little of muscle is labelled or has a signal to tell fat from it by brightness",
+            f"only {muscle.size} voxels" if muscle.size < MINIMUM_VOXELS else "all of one value",
+        )
     counts, centres = _histogram(muscle)
     fat = np.empty(0) if subcutaneous is None else subcutaneous[np.isfinite(subcutaneous)].astype(np.float64)
     anchored = fat.size >= MINIMUM_VOXELS
@@ -163,33 +168,33 @@ def fit_mixture(muscle: np.ndarray, subcutaneous: np.ndarray | None, name: str) 
         if fat_mean <= muscle_mean:
             raise _refusal(
                 name,
-                f"subcutaneous fat (median {fat_mean:.4g}) is not brighter than muscle (median {muscle_mean:.4g})",
+                "subcutaneous fat is not brighter than muscle in this contrast",
+                f"median of subcutaneous fat {fat_mean:.4g}, of muscle {muscle_mean:.4g}",
             )
         mixture = _expectation_maximisation(counts, centres, 0.5 * (muscle_mean + fat_mean), (fat_mean, fat_sd))
     else:
         mixture = _expectation_maximisation(counts, centres, _otsu(counts, centres), None)
-    measured = (
-        f"means {mixture.lean_mean:.4g} and {mixture.adipose_mean:.4g}, SDs {mixture.lean_sd:.3g} and "
-        f"{mixture.adipose_sd:.3g}, separation D = {mixture.separation:.2f}"
-    )
-    reasons = []
+    why, figures = [], [f"separation D = {mixture.separation:.2f}"]
     limit = MINIMUM_SEPARATION if anchored else MINIMUM_SEPARATION_ALONE
     if not mixture.separation >= limit:
-        reasons.append(f"D is below {limit:g}" + ("" if anchored else " (2 where subcutaneous fat is labelled)"))
+        why.append(_OVERLAP)
+        figures[0] += f", needs {limit:g}" + ("" if anchored else ", or 2 with labelled subcutaneous fat")
     if not anchored:
         valley = _valley(counts, centres, mixture)
         if valley > MAXIMUM_VALLEY:
-            reasons.append(
-                f"between the means the histogram falls to {valley:.2f} of the lower peak only (at most "
-                f"{MAXIMUM_VALLEY:g}), which is one population with a tail"
+            why.append(_OVERLAP)
+            figures.append(
+                f"histogram between the groups at {valley:.2f} of the lower peak, at most {MAXIMUM_VALLEY:g}"
             )
         if mixture.weights[2] < MINIMUM_WEIGHT:
-            reasons.append(f"the brighter component holds {100 * mixture.weights[2]:.2g} % of the voxels")
+            why.append("too few voxels of muscle are bright enough to show what fat looks like in this contrast")
+            figures.append(f"brighter group {100 * mixture.weights[2]:.2g} % of the voxels")
     share = float(counts @ mixture.adipose_share(centres, mixture.weights)) / float(counts.sum())
     if share > MAXIMUM_WEIGHT:
-        reasons.append(f"{100 * share:.0f} % of muscle would be fat, so muscle itself is the brighter component")
-    if reasons:
-        raise _refusal(name, f"{measured}: {', and '.join(reasons)}")
+        why.append("the brighter of the two groups of voxels is muscle itself, not fat")
+        figures.append(f"{100 * share:.0f} % of muscle would be fat")
+    if why:
+        raise _refusal(name, why[0], "; ".join(figures))
     return mixture
 
 
@@ -275,9 +280,10 @@ def _standard_normal(values: np.ndarray) -> np.ndarray:
     return np.exp(-0.5 * values**2) / np.sqrt(2 * np.pi)
 
 
-def _refusal(name: str, reason: str) -> MixtureNotSeparableError:
+def _refusal(name: str, why: str, figures: str) -> MixtureNotSeparableError:
+    """Plain words first; the measured figures are for who wants to judge them."""
     return MixtureNotSeparableError(
         where=name,
-        problem=f"lean and adipose intensities do not separate, so a mixture would invent an InterMAT: {reason}",
-        remedy="Use a Dixon pair (water= and fat=), or a contrast in which fat is clearly brighter than muscle",
+        problem=f"{why}, so a fat share would be invented ({figures})",
+        remedy="Use a Dixon pair (water and fat), or a T1-weighted image, in which fat is clearly brighter than muscle",
     )

@@ -195,7 +195,7 @@ def read_scan(
     except MixtureNotSeparableError as refusal:
         if fraction is None or require_mixture:
             raise
-        notes.append(f"mixture is missing: {refusal.problem}")
+        notes.append(f"mixture is missing, the other definitions stand: {refusal.problem}")
     return Scan(
         background=first,
         labels=number,

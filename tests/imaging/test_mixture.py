@@ -113,8 +113,10 @@ def test_far_tails_belong_to_the_nearer_component():
     ],
 )
 def test_one_population_is_refused(name, values):
-    with pytest.raises(MixtureNotSeparableError, match=r"image\.nii.*separation D = -?\d+\.\d\d"):
+    with pytest.raises(MixtureNotSeparableError, match=r"image\.nii.*separation D = -?\d+\.\d\d") as refusal:
         fit_mixture(values, None, "image.nii")
+    # Plain words come before the first figure.
+    assert "so a fat share would be invented (" in refusal.value.problem.split("separation")[0]
 
 
 def test_contrast_without_bright_fat_is_refused():
