@@ -193,8 +193,14 @@ def read_scan(
         mixture = _mixture(number, found, intensity, first, source_name)
         settings["mixture"] = {**vars(mixture), "separation": mixture.separation, "fitted_to": source_name}
     except MixtureNotSeparableError as refusal:
-        if fraction is None or require_mixture:
+        if fraction is None:
             raise
+        if require_mixture:
+            raise MixtureNotSeparableError(
+                where=refusal.where,
+                problem=refusal.problem,
+                remedy="Choose the definition threshold or fraction, which a Dixon pair gives without a mixture",
+            ) from refusal
         notes.append(f"mixture is missing, the other definitions stand: {refusal.problem}")
     return Scan(
         background=first,
