@@ -34,7 +34,7 @@ def test_defaults_and_paths() -> None:
         (BASE + '[exposures]\nmuscle = "all"\n', "Unknown key 'exposures'. Perhaps you meant 'exposure'"),
         (BASE + '[exposure]\nadipos = "x"\n', r"\[exposure\] adipos: .*'adipose'"),
         (BASE + '[participants.columns.sex]\ncolumn = "g"\nvalue = {}\n', r"columns\.sex\.value: .*'values'"),
-        (BASE + 'method = "mcmc"\n', r"'auto', 'nuts', 'laplace' or 'ml' \(got 'mcmc'\)"),
+        (BASE + 'method = "mcmc"\n', r"'auto', 'nuts', 'laplace', 'pymc' or 'ml' \(got 'mcmc'\)"),
         (BASE + '[[fits]]\nmodel = "cbp_main"\n', "two fits are called 'cbp_main'"),
         (BASE + '[measurements]\nfile = "m"\n[images]\nroot = "i"\nimage = "a"\nbackend = "hull"\n', "both given"),
         (BASE + '[images]\nroot = "i"\nwater = "w"\n', "water and fat belong together"),
