@@ -184,8 +184,8 @@ def summary_paragraph(fit: "Fit") -> str:
     if fit.method == "ml":
         return f"Estimates are the maximum, intervals {level} Wald confidence intervals."
     return (
-        f"Estimates are posterior medians, intervals {level} equal-tailed credible intervals. No number shows a digit that is "
-        "finer than its Monte Carlo standard error."
+        f"Estimates are posterior medians, intervals {level} equal-tailed credible intervals. The last digit of a "
+        "number stands no further right than the first digit of its Monte Carlo standard error."
     )
 
 

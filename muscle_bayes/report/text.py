@@ -48,7 +48,7 @@ def share_text(events: int, n: int) -> str:
 
 
 def chance_text(probability: float, effective_draws: float | None = None) -> str:
-    """Return a posterior probability in digits, no finer than its Monte Carlo error.
+    """Return a posterior probability, its last digit at the first digit of its Monte Carlo error or before it.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from muscle_bayes.inference.diagnostics import Finding
-from muscle_bayes.report import Phantoms, write_report
+from muscle_bayes.report import Phantoms, tables, write_report
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 
@@ -251,3 +251,23 @@ def test_the_same_results_give_the_same_bytes_and_the_default_place_is_the_study
     first = path.read_bytes()
     assert write_report(results).read_bytes() == first
     assert [p.name for p in results.out.iterdir()] == ["report.html"]
+
+
+def test_an_amount_and_its_category_are_told_apart_with_the_digits_of_other_tables():
+    summary = pd.DataFrame(
+        [
+            ["activity_met_min_week", "MET-min/week", 0, "median 975.3 (quartiles 128.2, 3023)"],
+            ["activity", "", 0, "moderate 12,888, low 10,896"],
+            ["intermat_percent", "%", 0, "median 6.653 (quartiles 5.514, 8.007)"],
+            ["pain_nrs", "0-10", 0, "median 1 (quartiles 0, 3)"],
+        ],
+        columns=["column", "unit", "missing", "summary"],
+    )
+    rows = tables.cohort_table(summary, "").rows
+    assert [row[0] for row in rows[:2]] == ["Physical activity", "Physical activity, category"]
+    assert [row[2] for row in rows] == [
+        "median 975 (quartiles 128 to 3,023)",
+        "moderate 12,888, low 10,896",
+        "median 6.65 (quartiles 5.51 to 8.01)",
+        "median 1 (quartiles 0 to 3)",
+    ]

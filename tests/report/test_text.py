@@ -61,17 +61,18 @@ def test_a_categorical_exposure_is_said_by_its_levels():
 
 
 def test_numbers_show_no_digit_beyond_the_monte_carlo_error():
-    # A Monte Carlo error of 0.03 leaves one decimal.
-    said = text.association_sentence({**ROW, "upper_mcse": 0.03}, "chronic back pain", method="nuts")
-    assert "odds ratio 1.2 per" in said
-    assert "1.1 to 1.3" in said
+    # A Monte Carlo error of 0.3 leaves that number one decimal.
+    said = text.association_sentence({**ROW, "upper_mcse": 0.3}, "chronic back pain", method="nuts")
+    assert "odds ratio 1.22 per" in said
+    assert f"1.14 to {ROW['upper']:.1f};" in said
 
 
 @pytest.mark.parametrize(
     ("probability", "draws", "shown"),
     [
-        # sqrt(0.5 * 0.5 / 400) = 0.025: one decimal; / 10,000 = 0.005: two.
-        (0.52, 400, "0.5"),
+        # sqrt(0.5 * 0.5 / 4) = 0.25: one decimal; / 400 = 0.025: two.
+        (0.52, 4, "0.5"),
+        (0.52, 400, "0.52"),
         (0.52, 10_000, "0.52"),
         (1.0, 4_000, "> 0.99"),
         (0.0, 4_000, "< 0.01"),
