@@ -86,7 +86,13 @@ def nuts_posterior(
 
     def make_logp() -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
         work = likelihood.workspace()
-        return lambda position: coordinates.log_density_and_gradient(position, work)
+
+        def log_density(position: np.ndarray) -> tuple[float, np.ndarray]:
+            # A trajectory gone astray in tuning may overflow; what is not finite ends it as a divergence.
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                return coordinates.log_density_and_gradient(position, work)
+
+        return log_density
 
     def make_expand(seed1: int, seed2: int, chain: int) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
         return lambda position: {"position": np.array(position)}

@@ -78,3 +78,17 @@ def test_draws_agree_with_importance_sampling(seed: int, levels: tuple[int, ...]
             ess = min(array_stats.ess(a, chain_axis=0, draw_axis=1), 2000)
             error = np.sqrt(a.var() / ess + b.var() / reference.ess)
             assert abs(a.mean() - b.mean()) < 4.5 * error
+
+
+def test_a_trajectory_gone_astray_ends_as_a_divergence() -> None:
+    """Few rows and a first step size far too large: positions overflow in tuning, without a warning or an error."""
+    rng = np.random.default_rng(4)
+    X = np.column_stack([np.ones(12), rng.normal(size=12)])
+    X[:, 1] -= X[:, 1].mean()
+    y = (np.arange(12) < 3).astype(float)
+    group = GroupTerm("g", np.arange(12) % 6, 6)
+    problem = LogitProblem(y, X, (group,), np.zeros(2), np.full(2, 8.0), np.array([2.5]))
+    for seed in range(1, 5):
+        fit = nuts_posterior(problem, draws=50, tune=60, chains=2, seed=seed)
+        assert np.isfinite(fit.beta).all()
+        assert (fit.sd > 0).all()
