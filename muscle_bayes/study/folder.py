@@ -123,7 +123,9 @@ class StudyFolder:
         """Return and record the hash of an input file."""
         if not path.is_file():
             raise TableError(
-                str(path), "There is no such file", "Check the path; paths in a study.toml start from that file's folder"
+                str(path),
+                "There is no such file",
+                "Check the path; paths in a study.toml start from that file's folder",
             )
         name = path.relative_to(self.study.folder).as_posix() if path.is_relative_to(self.study.folder) else path.name
         self.inputs[name] = file_sha256(path)
