@@ -154,7 +154,7 @@ def engine_paragraph(fit: "Fit") -> str:
         verdict = "The fit met every criterion." if passed else "THE FIT DID NOT MEET EVERY CRITERION."
         return (
             f"The posterior was computed by a certified Laplace approximation: {grid}coefficients were drawn from "
-            "heavy-tailed distributions around the mode of the posterior, and each draw was weighted by the exact posterior "
+            "heavy-tailed distributions around the mode of the posterior, and each draw was weighted by the posterior itself "
             "(Pareto-smoothed importance sampling). The approximation thus only proposes, and its error is measured: Pareto "
             f"k-hat was {number_text(measures['k-hat'], decimals=2)} (trusted below {khat_threshold(draws):.2f}), and "
             f"{draws:,} draws were worth "
