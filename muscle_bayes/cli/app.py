@@ -122,10 +122,12 @@ def simulate(
     if phantom is not None:
         if n is not None or incomplete or interaction:
             raise typer.BadParameter("--n, --incomplete and --interaction belong to a cohort, not to --phantom")
-        print_files(write_phantom(phantom.value, out, seed=seed), as_json=as_json)
+        made = write_phantom(phantom.value, out, seed=seed)
+        print_files(made, as_json=as_json, said="A simulated phantom", facts={"seed": seed, "simulated": True})
         return
     path, table = write_cohort(out, n=n, seed=seed, complete=not incomplete, interaction=interaction)
-    print_files({"cohort": path}, as_json=as_json, said=f"{len(table):,} simulated participants")
+    facts = {"n": len(table), "seed": seed, "simulated": True}
+    print_files({"cohort": path}, as_json=as_json, said=f"{len(table):,} simulated participants", facts=facts)
 
 
 @app.command()

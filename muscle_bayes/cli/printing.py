@@ -51,7 +51,9 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def print_files(files: Mapping[str, Path], *, as_json: bool, said: str = "") -> None:
+def print_files(
+    files: Mapping[str, Path], *, as_json: bool, said: str = "", facts: Mapping[str, Any] | None = None
+) -> None:
     """Print which files were written.
 
     Parameters
@@ -62,9 +64,11 @@ def print_files(files: Mapping[str, Path], *, as_json: bool, said: str = "") -> 
         As JSON.
     said : str
         One line more, for people.
+    facts : mapping of str to value, optional
+        What a script should know of them.
     """
     if as_json:
-        print_json(dict(files))
+        print_json({**files, **(facts or {})})
         return
     for path in files.values():
         typer.echo(str(path))

@@ -191,7 +191,10 @@ def test_tables_that_cannot_be_fitted(call: Call, table: Path, tmp_path: Path) -
 
 def test_simulate_writes_marked_and_reproducible_tables(call: Call, tmp_path: Path) -> None:
     result = call("simulate", "--n", "50", "--seed", "7", "--out", tmp_path / "a.csv", "--json")
-    assert json.loads(result.out) == {"cohort": str(tmp_path / "a.csv")}
+    assert json.loads(result.out) == {"cohort": str(tmp_path / "a.csv"), "n": 50, "seed": 7, "simulated": True}
+    truth = json.loads((tmp_path / "a.truth.json").read_text())
+    assert truth["simulated"] is True
+    assert np.exp(2 * truth["truth"]["cbp"]["lmm_z"]) == pytest.approx(0.87, abs=0.005)
     call("simulate", "--n", "50", "--seed", "7", "--out", tmp_path / "b.csv")
     call("simulate", "--n", "50", "--seed", "8", "--out", tmp_path / "c.csv")
     first = (tmp_path / "a.csv").read_bytes()
