@@ -71,25 +71,7 @@ def odds_ratios(
         Where the fit failed its gate and `allow_unconverged` is False.
     """
     fit.require_converged(allow_unconverged)
-    if per is not None and not per > 0:
-        raise EstimandError("per", f"{per} is no contrast", "Give a positive number of Z-scores, or None")
-    variables = variables_of(fit)
-    chosen = list(variables) if terms is None else list(terms)
-    unknown = [name for name in chosen if name not in variables]
-    if unknown:
-        known = ", ".join(variables)
-        raise EstimandError(f"term {unknown[0]!r}", "the model has no such predictor", f"Take one of {known}")
-    at = _as_lists(at or {}, variables)
-
-    described, pairs = [], []
-    for name in chosen:
-        variable = variables[name]
-        for setting in _settings(variable, at):
-            for low, high, contrast, level in _contrasts(variable, fit, per):
-                described.append(_describe(variable, contrast, level, setting, variables))
-                pairs += [{**setting, name: low}, {**setting, name: high}]
-    rows = design_rows(fit, variables, pairs)
-    difference = rows[1::2] - rows[0::2]
+    described, difference = stated_contrasts(fit, per, at, terms)
     summary = contrast_summary(fit, difference, rope=rope)
     # Of exposures only: what an adjustment term would need to be explained away is no question.
     asked = np.array([d["role"] == "exposure" for d in described], dtype=bool)
@@ -110,6 +92,51 @@ def odds_ratios(
         interval=0.95,
         attrs={"per": per, "rope": list(rope), "estimate_is": "maximum" if fit.method == "ml" else "posterior median"},
     )
+
+
+def stated_contrasts(
+    fit: Any, per: float | None = 2.0, at: Mapping[str, Any] | None = None, terms: Sequence[str] | None = None
+) -> tuple[list[dict[str, Any]], np.ndarray]:
+    """Return what each row of `odds_ratios` compares, in words and as a difference of design rows.
+
+    Parameters
+    ----------
+    fit : Fit
+        Posterior or maximum likelihood.
+    per, at, terms
+        As in `odds_ratios`.
+
+    Returns
+    -------
+    described : list of k dict
+        Term, contrast, role and what else names a row.
+    difference : numpy.ndarray, shape (k, p)
+        Row of the one person minus row of the other; times the coefficients it is the log odds ratio.
+
+    Raises
+    ------
+    EstimandError
+        Where `per` is not positive, or `terms` or `at` name what the model does not have.
+    """
+    if per is not None and not per > 0:
+        raise EstimandError("per", f"{per} is no contrast", "Give a positive number of Z-scores, or None")
+    variables = variables_of(fit)
+    chosen = list(variables) if terms is None else list(terms)
+    unknown = [name for name in chosen if name not in variables]
+    if unknown:
+        known = ", ".join(variables)
+        raise EstimandError(f"term {unknown[0]!r}", "the model has no such predictor", f"Take one of {known}")
+    at = _as_lists(at or {}, variables)
+
+    described, pairs = [], []
+    for name in chosen:
+        variable = variables[name]
+        for setting in _settings(variable, at):
+            for low, high, contrast, level in _contrasts(variable, fit, per):
+                described.append(_describe(variable, contrast, level, setting, variables))
+                pairs += [{**setting, name: low}, {**setting, name: high}]
+    rows = design_rows(fit, variables, pairs)
+    return described, rows[1::2] - rows[0::2]
 
 
 def contrast_summary(fit: Any, difference: np.ndarray, *, rope: tuple[float, float] = ROPE) -> dict[str, np.ndarray]:
