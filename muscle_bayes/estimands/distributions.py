@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import mannwhitneyu
 
 from muscle_bayes.errors import EstimandError
 from muscle_bayes.estimands.frame import COLUMNS
@@ -58,6 +57,8 @@ def exposure_distributions(
         for level in levels.cat.categories:
             if not (only_with and yes_no and level == "no"):
                 groups.append((column, str(level), (levels == level).to_numpy(dtype=bool)))
+    from scipy.stats import mannwhitneyu  # most of a second to import, for this alone
+
     rows = []
     for name in fit.model.exposures:
         source = fit.recipe.constants[name].source if name in fit.recipe.constants else name

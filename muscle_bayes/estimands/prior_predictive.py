@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy.stats import halfnorm, norm, qmc
 
 from muscle_bayes.errors import EstimandError
 from muscle_bayes.estimands.frame import COLUMNS, summarise_draws, tidy
@@ -221,6 +220,8 @@ def draw_priors(model: Model, design: Design, *, draws: int, seed: int) -> Prior
         Stratified in each parameter (Latin hypercube; McKay, Beckman, Conover 1979, Technometrics 21, 239-245), so that a
         few draws show each prior's quantiles as they are stated.
     """
+    from scipy.stats import halfnorm, norm, qmc  # most of a second to import, for this alone
+
     recipe, normals = design.recipe, model.normal_priors()
     ordered = [normals["intercept"], *(normals[column.term] for column in recipe.columns)]
     mean, spread = np.array([p.mean for p in ordered]), np.array([p.sd for p in ordered])

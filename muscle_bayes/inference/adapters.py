@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from arviz_stats.base import array_stats
 
 from muscle_bayes.inference.diagnostics import Diagnostics, Finding, chain_findings, summarise_parameters
 from muscle_bayes.inference.draws import Draws
@@ -229,6 +228,8 @@ def _draws(beta: np.ndarray, effects: list[np.ndarray], sd: np.ndarray, design: 
 
 
 def _sampled(method: Method, draws: Draws, stats: dict[str, np.ndarray], design: Design) -> EngineResult:
+    from arviz_stats.base import array_stats
+
     parameters = summarise_parameters(draws, design.recipe)
     divergences = int(stats["diverging"].sum())
     bfmi = float(np.min(array_stats.bfmi(stats["energy"], chain_axis=0, draw_axis=1)))

@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from arviz_stats.base import array_stats
 
 from muscle_bayes.inference.draws import Draws
 from muscle_bayes.specification.design import Design
@@ -110,6 +109,8 @@ def summarise_parameters(draws: Draws, recipe: Recipe, *, weights_ess: float | N
     pandas.DataFrame
         One row a parameter.
     """
+    if weights_ess is None:
+        from arviz_stats.base import array_stats  # two seconds to import, and importance samplers have no chains
     rows = {}
     for label, values in parameter_arrays(draws, recipe).items():
         low, high = np.quantile(values, [0.025, 0.975])

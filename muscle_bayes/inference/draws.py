@@ -1,8 +1,11 @@
 """Posterior draws as plain arrays, and as the DataTree that people explore in ArviZ."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from muscle_bayes.specification.recipe import Recipe
@@ -89,14 +92,16 @@ class Draws:
             if levels[0] is None:
                 data[label] = xr.DataArray(values[..., 0], dims=sample)
             else:
-                data[label] = xr.DataArray(values, dims=(*sample, f"{label}_dim"), coords={f"{label}_dim": levels})
+                data[label] = xr.DataArray(
+                    values, dims=(*sample, f"{label}_dim"), coords={f"{label}_dim": coordinate(levels)}
+                )
         if recipe.site and self.site_sd is not None:
             name, dim = f"1|{recipe.site}", f"{recipe.site}__factor_dim"
             data[f"{name}_sigma"] = xr.DataArray(self.site_sd, dims=sample)
             data[name] = xr.DataArray(
-                self.site_effects, dims=(*sample, dim), coords={dim: np.asarray(recipe.site_levels, dtype=object)}
+                self.site_effects, dims=(*sample, dim), coords={dim: coordinate(recipe.site_levels)}
             )
-        return xr.Dataset(data, coords={"chain": np.arange(chains), "draw": np.arange(draws)})
+        return xr.Dataset(data, coords={"chain": pd.RangeIndex(chains), "draw": pd.RangeIndex(draws)})
 
     @classmethod
     def from_dataset(cls, posterior: xr.Dataset, recipe: Recipe) -> "Draws":
@@ -115,18 +120,27 @@ class Draws:
             Plain arrays.
         """
         sample = ("chain", "draw")
-        intercept = posterior["Intercept"].transpose(*sample).to_numpy()
+        intercept = posterior["Intercept"].transpose(*sample).values
         blocks = []
         for label in dict.fromkeys(column.term for column in recipe.columns):
             values = posterior[label]
             levels = [column.level for column in recipe.columns if column.term == label]
             if levels[0] is None:
-                blocks.append(values.transpose(*sample).to_numpy()[..., None])
+                blocks.append(values.transpose(*sample).values[..., None])
             else:
-                blocks.append(values.sel({f"{label}_dim": levels}).transpose(*sample, f"{label}_dim").to_numpy())
+                blocks.append(values.sel({f"{label}_dim": levels}).transpose(*sample, f"{label}_dim").values)
         coefficients = np.concatenate(blocks, axis=-1) if blocks else np.empty((*intercept.shape, 0))
         if recipe.site is None:
             return cls(intercept, coefficients, np.empty((*intercept.shape, 0)), None)
         name, dim = f"1|{recipe.site}", f"{recipe.site}__factor_dim"
-        effects = posterior[name].sel({dim: list(recipe.site_levels)}).transpose(*sample, dim).to_numpy()
-        return cls(intercept, coefficients, effects, posterior[f"{name}_sigma"].transpose(*sample).to_numpy())
+        effects = posterior[name].sel({dim: list(recipe.site_levels)}).transpose(*sample, dim).values
+        return cls(intercept, coefficients, effects, posterior[f"{name}_sigma"].transpose(*sample).values)
+
+
+def coordinate(values: Sequence[Any] | np.ndarray) -> pd.Index:
+    """Return coordinates as a pandas index, strings as objects.
+
+    From an array xarray would make the same index, but would first import sparse and Numba, 1.5 s, to see what it is.
+    """
+    index = pd.Index(values)
+    return index if pd.api.types.is_numeric_dtype(index) else index.astype(object)

@@ -10,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import xarray as xr
-from arviz_stats.base import array_stats
 
 from muscle_bayes.errors import UnconvergedFitError
 from muscle_bayes.inference.diagnostics import Diagnostics
@@ -178,6 +177,8 @@ class Fit:
             return np.full(values.shape[1], np.nan)
         chains, draws = self._draws.intercept.shape
         if self.weights_ess is None and values.shape[1] <= _MANY:
+            from arviz_stats.base import array_stats
+
             chained = values.reshape(chains, draws, -1)
             return np.array(
                 [

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from muscle_bayes.inference.draws import coordinate
 from muscle_bayes.specification.design import Design
 from muscle_bayes.specification.model import Model
 
@@ -151,7 +152,7 @@ def _joint(frame: pd.DataFrame, exposures: list[str]) -> xr.DataArray | None:
     return xr.DataArray(
         np.array(cells, dtype=np.int32),
         dims=("sex", a, b),
-        coords={"sex": kinds, a: centres, b: centres},
+        coords={"sex": coordinate(kinds), a: coordinate(centres), b: coordinate(centres)},
         name="persons",
     )
 
