@@ -6,12 +6,14 @@ grammar is accepted, and what is handed on is written anew from the parsed terms
     formula  :=  NAME "~" sum
     sum      :=  term ("+" term)*
     term     :=  group | product | "1"
-    group    :=  "(" ("1" | sum) "|" NAME ")"
+    group    :=  "(" ["0" "+"] ("1" | sum) "|" NAME (":" NAME)* ")"
     product  :=  factor ((":" | "*") factor)*
     factor   :=  NAME | "(" sum ")"
     NAME     :=  a letter, then letters, digits and "_"
 
-``a * b`` is ``a + b + a:b``. The intercept is always in the model.
+``a * b`` is ``a + b + a:b``. The intercept is always in the model. Coefficients of one group vary independently of each other
+(lme4 writes ``||`` for that); ``(0 + a|g)`` varies the slope of ``a`` alone, and ``(a|g:h)`` varies it over the combinations
+of two columns.
 """
 
 import re
@@ -34,13 +36,26 @@ class GroupTerm:
     Attributes
     ----------
     factor : str
-        The grouping column, such as `site`.
+        The grouping column, such as `site`; or several, such as ``osteoarthritis:osteoporosis``.
     slopes : tuple of Term
-        Terms whose coefficients vary beside the intercept; empty for a random intercept.
+        Terms whose coefficients vary; empty for a random intercept.
+    intercept : bool
+        Whether the intercept varies too.
     """
 
     factor: str
     slopes: tuple[Term, ...] = ()
+    intercept: bool = True
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns whose combinations are the groups."""
+        return tuple(self.factor.split(":"))
+
+    def __str__(self) -> str:
+        """Return the term as a formula writes it."""
+        parts = [str(int(self.intercept)), *(":".join(slope) for slope in self.slopes)]
+        return f"({' + '.join(parts)}|{self.factor})"
 
 
 @dataclass(frozen=True)
@@ -74,10 +89,7 @@ class Formula:
 
     def __str__(self) -> str:
         """Return the canonical formula."""
-        parts = [self.common]
-        for group in self.groups:
-            parts.append(f"({' + '.join(['1', *(':'.join(slope) for slope in group.slopes)])}|{group.factor})")
-        return f"{self.response} ~ {' + '.join(parts)}"
+        return f"{self.response} ~ {' + '.join([self.common, *map(str, self.groups)])}"
 
 
 def parse_formula(text: str, *, where: str = "formula") -> Formula:
@@ -172,7 +184,9 @@ class _Parser:
         unique = tuple(dict.fromkeys(_canonical(terms)))
         if response in {name for term in unique for name in term}:
             raise self.error(f"the outcome {response!r} is also a predictor")
-        if len({group.factor for group in groups}) < len(groups):
+        if response in {name for group in groups for name in group.columns}:
+            raise self.error(f"the outcome {response!r} also makes groups")
+        if len({frozenset(group.columns) for group in groups}) < len(groups):
             raise self.error("a grouping factor has two terms; put its varying coefficients into one")
         return Formula(response, unique, tuple(groups))
 
@@ -188,11 +202,22 @@ class _Parser:
 
     def group(self) -> GroupTerm:
         self.expect("(")
-        slopes = self.sum()
+        intercept = self.peek() != "0"
+        if not intercept:
+            self.take()
+            self.expect("+")
+        slopes = tuple(dict.fromkeys(_canonical(self.sum())))
+        if not (intercept or slopes):
+            raise self.error("a group with 0 and no column varies nothing")
         self.expect("|")
-        factor = self.name()
+        columns = [self.name()]
+        while self.peek() == ":":
+            self.take()
+            columns.append(self.name())
+        if len(set(columns)) < len(columns):
+            raise self.error(f"the group {':'.join(columns)} names a column twice")
         self.expect(")")
-        return GroupTerm(factor, tuple(dict.fromkeys(_canonical(slopes))))
+        return GroupTerm(":".join(columns), slopes, intercept)
 
     def sum(self) -> list[Term]:
         terms = self.product()

@@ -62,6 +62,18 @@ HOSTILE = [
     "y ~ C(x)",
     "y ~ offset(x)",
     "y ~ (1|site) + (1|site)",
+    "y ~ (1|a:b) + (x|b:a)",
+    "y ~ (1|a:a)",
+    "y ~ (1|a:)",
+    "y ~ (1|a*b)",
+    "y ~ (1|a + b)",
+    "y ~ (1|(a:b))",
+    "y ~ (0|site)",
+    "y ~ (0 + 1|site)",
+    "y ~ (0 x|site)",
+    "y ~ (x + 0|site)",
+    "y ~ x + (1|y)",
+    "y ~ x + (1|a:y)",
     "y ~ (1|f(site))",
     "y ~ (1|site|region)",
     "y ~ (1|)",
@@ -147,3 +159,23 @@ def test_group_terms() -> None:
     formula = parse_formula("y ~ a + (1 + a|site)")
     assert [(group.factor, group.slopes) for group in formula.groups] == [("site", (("a",),))]
     assert str(formula) == "y ~ 1 + a + (1 + a|site)"
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("y ~ a + (a|g:h)", "y ~ 1 + a + (1 + a|g:h)"),
+        ("y ~ a * b + (a * b|g) + (1|h)", "y ~ 1 + a + b + a:b + (1 + a + b + a:b|g) + (1|h)"),
+        ("y ~ a + (0 + a|g)", "y ~ 1 + a + (0 + a|g)"),
+    ],
+)
+def test_group_terms_vary_what_formulae_says(text: str, canonical: str) -> None:
+    formula = parse_formula(text)
+    assert str(formula) == canonical
+    described = {term.name for term in model_description(text).group_terms}
+    ours = {
+        f"{name}|{group.factor}"
+        for group in formula.groups
+        for name in [*(["1"] if group.intercept else []), *(":".join(slope) for slope in group.slopes)]
+    }
+    assert ours == described
