@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from muscle_bayes.errors import InvalidValueError
 from muscle_bayes.simulation.phantom_anatomy import AIR, N_CODES, is_muscle, label_of_code
-from muscle_bayes.simulation.phantom_grid import Body, Grid, block_mean, grid_for, majority_label, paint_volume
+from muscle_bayes.simulation.phantom_body import MAX_INTERMAT, PaintedBody, paint_body
+from muscle_bayes.simulation.phantom_grid import block_mean, majority_label
 from muscle_bayes.simulation.phantom_noise import SmoothNoise
 from muscle_bayes.simulation.phantom_signal import (
     GAIN,
@@ -25,23 +26,9 @@ from muscle_bayes.simulation.phantom_signal import (
     swap_box,
     tissue_signals,
 )
-from muscle_bayes.simulation.phantom_thigh import Thighs
-from muscle_bayes.simulation.phantom_trunk import Trunk
-from muscle_bayes.simulation.phantom_truth import (
-    MuscleGroup,
-    slice_weights,
-    solve_scale,
-    solve_thresholds,
-    truth_table,
-)
+from muscle_bayes.simulation.phantom_truth import truth_table
 
-#: The autochthonous muscles are measured over this length above the top of the gluteals (mm).
-EXTENT_MM = 150.0
-#: Lean volume of both thighs' muscles over 150 mm, as a multiple of the autochthonous muscles' over theirs (invented, plausible).
-THIGH_TO_BACK = 6.0
-#: InterMAT of the trunk's other muscles as a multiple of the autochthonous muscles' (invented, plausible).
-OTHER_INTERMAT = {(5, 6): 0.45, (7, 8): 1.15, (17,): 0.8}
-MAX_INTERMAT, MAX_SIGNAL = 60.0, 4095
+MAX_SIGNAL = 4095
 
 
 @dataclass(frozen=True)
@@ -201,30 +188,22 @@ def simulate_phantom(
     body_seed, image_seed = np.random.SeedSequence(seed).spawn(2)
     side_rng, bias_rng, texture_rng, swap_rng, noise_rng = (np.random.default_rng(s) for s in image_seed.spawn(5))
 
-    def side_difference() -> float:
-        return float(np.clip(side_rng.normal(0, 0.05), -0.12, 0.12))
-
     scanner = SCANNERS.get(site, Scanner())
-    body: Body = Trunk(bmi_kg_m2, sex, body_seed) if region == "trunk" else Thighs(bmi_kg_m2, sex, body_seed)
-    extent = (0.0, EXTENT_MM)
-    share = intermat_percent / 100
-    lean_mm3 = lmm_cm3_per_kg_m2 * bmi_kg_m2 * 1000
-    if region == "thigh":  # whole slices only: the field of view is 150 mm, or what comes nearest
-        half = np.ceil(-body.z_range[0] / voxel_mm[2] - 1e-6) * voxel_mm[2]
-        extent = (-half, half)
-        lean_mm3 *= THIGH_TO_BACK * 2 * half / EXTENT_MM
-    solve_scale(body, lean_mm3 / (1 - share), extent)
-    grid = grid_for(body, voxel_mm, supersample)
-    codes, score = paint_volume(body, grid)
-    inside, everywhere = slice_weights(grid, extent), np.ones(codes.shape[0], dtype=np.float32)
-    groups = [MuscleGroup(body.muscle_codes, share, inside, side_difference())]
-    if region == "trunk":
-        for members, factor in OTHER_INTERMAT.items():
-            groups.append(MuscleGroup(members, min(share * factor, MAX_INTERMAT / 100), everywhere, side_difference()))
-    thresholds = solve_thresholds(codes, score, groups)
+    painted = paint_body(
+        region,
+        intermat_percent=intermat_percent,
+        lmm_cm3_per_kg_m2=lmm_cm3_per_kg_m2,
+        bmi_kg_m2=bmi_kg_m2,
+        sex=sex,
+        seed=body_seed,
+        side_rng=side_rng,
+        voxel_mm=voxel_mm,
+        supersample=supersample,
+    )
+    grid, extent, inside = painted.grid, painted.extent, painted.inside
 
     flip = scanner.flip_deg if t1_weighting else None
-    water, fat, labels, air, counts = _voxels(codes, score, thresholds, grid, tissue_signals(muscle_fat_fraction, flip))
+    water, fat, labels, air, counts = _voxels(painted, tissue_signals(muscle_fat_fraction, flip))
     gain = GAIN * scanner.gain
     x, y, z = (grid.centres(axis) for axis in range(3))
     shading = np.full(grid.shape, gain, dtype=np.float32)
@@ -255,7 +234,7 @@ def simulate_phantom(
     truth = truth_table(
         *counts,
         extents={"autochthonous": (inside, extent[0] - centre[2], extent[1] - centre[2])},
-        default=(everywhere, *z_field),
+        default=(np.ones_like(inside), *z_field),
         mm3=grid.fine_voxel_mm3,
     )
     settings: dict[str, Any] = {
@@ -275,7 +254,7 @@ def simulate_phantom(
         "t1_weighting": t1_weighting,
         "mask_background": mask_background,
         "muscle_fat_fraction": float(muscle_fat_fraction),
-        "muscle_scale": body.scale,
+        "muscle_scale": painted.scale,
         "scanner_note": "site characteristics are invented",
     }
     return Phantom(
@@ -323,13 +302,11 @@ def phantom_for(row: Mapping[str, Any] | pd.Series, region: str = "trunk", seed:
 
 
 def _voxels(
-    codes: NDArray[np.uint8],
-    score: NDArray[np.float32],
-    thresholds: NDArray[np.float32],
-    grid: Grid,
+    painted: PaintedBody,
     signals: tuple[NDArray[np.float32], NDArray[np.float32], tuple[float, float]],
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[np.bool_], tuple[NDArray[Any], NDArray[Any]]]:
     """Average the fine grid into voxels: water, fat, majority labels, where all is air, and counts by slice and label."""
+    codes, score, thresholds, grid = painted.codes, painted.score, painted.thresholds, painted.grid
     water_of, fat_of, (adipose_water, adipose_fat) = signals
     to_label = label_of_code()
     sx, sy, sz = grid.fine

@@ -12,7 +12,7 @@ from scipy.ndimage import binary_erosion, maximum_filter
 from muscle_bayes.errors import InvalidValueError
 from muscle_bayes.imaging.labels import label_id
 from muscle_bayes.simulation import Phantom, phantom_for, simulate_phantom
-from muscle_bayes.simulation.phantom import THIGH_TO_BACK
+from muscle_bayes.simulation.phantom_body import THIGH_TO_BACK
 
 # Coarse grids keep these tests cheap; the fine grid (1.5 mm) is where the truth is counted.
 COARSE = {"voxel_mm": (3.0, 3.0, 5.0), "supersample": (2, 2, 1)}
