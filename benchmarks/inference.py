@@ -91,7 +91,8 @@ def refits(folder: Path, seed: int) -> Callable[[], dict[str, Any]]:
     mean = laplace_posterior(p, 1000, seed, least_ess=400)
     effects = mean.effects[0].mean(axis=0)
     probability = 1 / (1 + np.exp(-(p.X @ mean.beta.mean(axis=0) + effects[p.groups[0].index])))
-    rng = np.random.default_rng(seed)
+    # A stream of its own: the one of `seed` drew the cohort, and its third block of numbers chose the sites.
+    rng = np.random.default_rng([seed, 1])
 
     def fit() -> dict[str, Any]:
         certified = 0
