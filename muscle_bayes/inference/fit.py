@@ -1,8 +1,9 @@
 """A fit: the posterior (or the maximum) of a model, with all that estimands need and all that a reader should know."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -33,19 +34,32 @@ class Maximum:
         The intercept of the columns as they are, then the coefficients.
     covariance : numpy.ndarray, shape (1 + p, 1 + p)
         Their Wald covariance.
-    site_sd : float or None
-        Standard deviation of the site effects; None without a site term.
-    site_effects : numpy.ndarray, shape (J,)
-        Conditional modes.
+    sds : tuple of float
+        For each of `Recipe.varying`, the standard deviation of its effects.
+    effects : tuple of numpy.ndarray, shape (J,)
+        For each of them, the conditional modes.
     log_likelihood : float
         Marginal, by the Laplace approximation (as lme4's default).
+    site : int or None
+        Which of them is the random intercept of the site.
     """
 
     coefficients: np.ndarray
     covariance: np.ndarray
-    site_sd: float | None
-    site_effects: np.ndarray
+    sds: tuple[float, ...]
+    effects: tuple[np.ndarray, ...]
     log_likelihood: float
+    site: int | None = None
+
+    @property
+    def site_sd(self) -> float | None:
+        """Standard deviation of the site effects; None without a random intercept of the site."""
+        return None if self.site is None else self.sds[self.site]
+
+    @property
+    def site_effects(self) -> np.ndarray:
+        """Conditional modes of the site effects, shape (J,); empty without a random intercept of the site."""
+        return np.empty(0) if self.site is None else self.effects[self.site]
 
 
 @dataclass(frozen=True, repr=False)
@@ -102,14 +116,14 @@ class Fit:
         if self.posterior is not None:
             return Draws.from_dataset(self.posterior["posterior"].to_dataset(), self.recipe)
         assert self.maximum is not None
-        # Risks of a maximum-likelihood fit come from draws of its Wald approximation; site effects stay at their modes.
+        # Risks of a maximum-likelihood fit come from draws of its Wald approximation; group effects stay at their modes.
         rng = np.random.default_rng(self.seed)
         drawn = rng.multivariate_normal(
             self.maximum.coefficients, self.maximum.covariance, size=(4, 1000), method="eigh"
         )
-        effects = np.broadcast_to(self.maximum.site_effects, (4, 1000, len(self.maximum.site_effects)))
-        sd = None if self.maximum.site_sd is None else np.full((4, 1000), self.maximum.site_sd)
-        return Draws(drawn[..., 0], drawn[..., 1:], effects, sd)
+        effects = tuple(np.broadcast_to(modes, (4, 1000, len(modes))) for modes in self.maximum.effects)
+        sds = tuple(np.full((4, 1000), sd) for sd in self.maximum.sds)
+        return Draws(drawn[..., 0], drawn[..., 1:], effects, sds)
 
     def coefficients(self) -> np.ndarray:
         """Return draws of the coefficients.
@@ -123,26 +137,54 @@ class Fit:
         flat = self._draws.flat
         return np.column_stack([flat.intercept, flat.coefficients])
 
+    def group_effects(self) -> tuple[np.ndarray, ...]:
+        """Return draws of everything that varies by group.
+
+        Returns
+        -------
+        tuple of numpy.ndarray, shape (S, J)
+            For each of `recipe.varying`, what each level of its factor adds to the average coefficient. For `ml`, the
+            conditional modes, S times.
+        """
+        return self._draws.flat.effects
+
+    def group_sds(self) -> np.ndarray:
+        """Return draws of the standard deviations of everything that varies by group.
+
+        Returns
+        -------
+        numpy.ndarray, shape (S, T)
+            In the order of `recipe.varying`.
+        """
+        flat = self._draws.flat
+        return np.column_stack([np.empty((flat.intercept.size, 0)), *flat.sds])
+
     def site_effects(self) -> np.ndarray:
-        """Return draws of the site effects.
+        """Return draws of the random intercepts of the sites.
 
         Returns
         -------
         numpy.ndarray, shape (S, J)
-            Log odds against the typical site, in the order of `recipe.site_levels`.
+            Log odds against the typical site, in the order of `recipe.site_levels`; zeros where no intercept varies by site.
         """
-        return self._draws.flat.site_effects
+        t = self._site_intercept
+        return np.zeros((self._draws.intercept.size, len(self.recipe.site_levels))) if t is None else self.group_effects()[t]
 
     def site_sd(self) -> np.ndarray:
-        """Return draws of the standard deviation of the site effects.
+        """Return draws of the standard deviation of the random intercepts of the sites.
 
         Returns
         -------
         numpy.ndarray, shape (S,)
-            Log odds; zeros without a site term.
+            Log odds; zeros where no intercept varies by site.
         """
-        sd = self._draws.flat.site_sd
-        return np.zeros(self._draws.intercept.size) if sd is None else sd
+        t = self._site_intercept
+        return np.zeros(self._draws.intercept.size) if t is None else self._draws.flat.sds[t]
+
+    @property
+    def _site_intercept(self) -> int | None:
+        name = f"1|{self.recipe.site}"
+        return next((t for t, one in enumerate(self.recipe.varying) if one.name == name), None)
 
     @property
     def weights_ess(self) -> float | None:
@@ -242,6 +284,12 @@ class Fit:
         """Return one row a parameter: mean, sd, 95 % interval, and Monte Carlo error where there is one."""
         return self.diagnostics.parameters
 
+    def profile_intervals(self, parameters: Sequence[str] | None = None, *, level: float = 0.95) -> pd.DataFrame:
+        """Return profile likelihood intervals of an `ml` fit; see `muscle_bayes.inference.profiles.profile_intervals`."""
+        from muscle_bayes.inference.profiles import profile_intervals
+
+        return profile_intervals(self, parameters, level=level)
+
     def save(self, path: str | Path, *, rows: bool = False) -> Path:
         """Write the fit to a NetCDF file; see `muscle_bayes.inference.storage.save_fit`."""
         from muscle_bayes.inference.storage import save_fit
@@ -286,4 +334,9 @@ def hash_rows(frame: pd.DataFrame) -> str:
 
 def software_versions() -> dict[str, str]:
     """Return the versions of what a fit rests on."""
-    return {name: version(name) for name in _SOFTWARE}
+    return dict(_software_versions())
+
+
+@cache  # reading the metadata of ten packages takes as long as an estimand
+def _software_versions() -> tuple[tuple[str, str], ...]:
+    return tuple((name, version(name)) for name in _SOFTWARE)
