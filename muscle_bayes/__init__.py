@@ -32,10 +32,14 @@ _PUBLIC = {
     "calibration": "estimands",
     "discrimination": "estimands",
     "loo": "estimands",
+    "leave_one_site_out": "estimands",
+    "optimism": "estimands",
+    "residuals": "estimands",
     "subgroups": "estimands",
     "exposure_distributions": "estimands",
     "symptom_burden": "estimands",
     "sensitivity": "estimands",
+    "compare": "estimands",
     "run": "study",
 }
 _STAGES = ("plots", "errors")

@@ -35,6 +35,7 @@ def forest_panels(
     axis: str = "Odds ratio (log scale)",
     references: Mapping[str, Mapping[str, float]] | None = None,
     one_axis: bool = False,
+    headings_across: bool = False,
 ) -> Any:
     """Draw lines of estimates in panels that share their axis and their labels.
 
@@ -57,6 +58,8 @@ def forest_panels(
         An estimate that a panel shows behind all lines, with its interval.
     one_axis : bool
         All panels span the same range; else each its own.
+    headings_across : bool
+        Headings may run on over the panels, which need no room for them then.
 
     Returns
     -------
@@ -65,7 +68,8 @@ def forest_panels(
     """
     narrow = width_mm < 120
     height = sum(_HEAD if "heading" in line else _LINE for line in lines)
-    labels = max(printed_width(str(line.get("heading") or line["label"]), _SIZE, "bold") for line in lines) + 2.5
+    words = [line.get("label", "" if headings_across else line.get("heading", "")) for line in lines]
+    labels = max(printed_width(str(word), _SIZE, "bold") for word in words) + 2.5
     texts = [str(row.get("text", "")) for line in lines for row in line.get("rows", {}).values()]
     numbers = 0.0 if narrow else max(printed_width(text, _SIZE) for text in texts) + 2.5
     gap = 3.0
@@ -73,7 +77,7 @@ def forest_panels(
     below = CAPTION_LINE * len(caption_lines(caption, width_mm)) + 3
     top = 13.5
     figure = new_figure(width_mm, top + height + 9.5 + below, constrained=False)
-    for i, (name, words) in enumerate(panels.items()):
+    for i, (name, above) in enumerate(panels.items()):
         low, high = _range(lines, list(panels) if one_axis else [name])
         ax = axes_at(figure, labels + i * (room + numbers + gap), top, room, height)
         _panel(ax, lines, name, low, high, height, gap=min(6.5 / room, 0.4), numbers=not narrow)
@@ -81,7 +85,7 @@ def forest_panels(
             one = references[name]
             ax.axvspan(one["lower"], one["upper"], color=LIGHT, alpha=0.6, lw=0, zorder=0)
             ax.axvline(one["estimate"], color=GREY, lw=0.7, ls=(0, (4, 3)), zorder=1)
-        ax.set_title(words, fontsize=7, pad=3, loc="left")
+        ax.set_title(above, fontsize=7, pad=3, loc="left")
         ax.set_xlabel(axis.replace("Odds ratio", "OR") if narrow else axis, labelpad=1)
         if i == 0:
             _labels(ax, lines, height, labels, room)
@@ -158,4 +162,6 @@ def _labels(ax: Any, lines: Sequence[Mapping[str, Any]], height: float, labels: 
     for line, centre in zip(lines, _centres(lines), strict=True):
         heavy = "heading" in line or line.get("bold")
         ax.text(-(labels - 1.5) / room, centre, line.get("heading") or line["label"], transform=ax.get_yaxis_transform(),
-                ha="left", va="center", fontsize=_SIZE, fontweight="bold" if heavy else "normal")  # fmt: skip
+                ha="left", va="center", fontsize=_SIZE, fontweight="bold" if heavy else "normal",
+                # A heading may run on over the panel: its letters keep clear of the line of no effect.
+                bbox={"fc": "white", "ec": "none", "pad": 0.6} if "heading" in line else None)  # fmt: skip
