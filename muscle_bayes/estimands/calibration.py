@@ -82,10 +82,8 @@ def calibration(
     frames, histograms = [], {}
     for group, population, inside in parts:
         x, y = forecast[inside], checked.y[inside]
-        frames.append(_rows(x, y, replicates, rng).assign(population=population, group=group, n=len(x)))
-        counts, edges = np.histogram(x, bins=np.linspace(0, 1, 101))
-        # No cell below 5 persons is kept.
-        histograms[group] = [[float(e) for e in edges], [int(c) if c >= 5 else 0 for c in counts]]
+        frames.append(curve_rows(x, y, replicates, rng).assign(population=population, group=group, n=len(x)))
+        histograms[group] = forecast_histogram(x)
     frame = pd.concat(frames, ignore_index=True)
     return tidy(
         {
@@ -164,7 +162,29 @@ def brier_parts(forecast: np.ndarray, y: np.ndarray) -> dict[str, float]:
     }
 
 
-def _rows(x: np.ndarray, y: np.ndarray, replicates: int, rng: np.random.Generator) -> pd.DataFrame:
+def forecast_histogram(forecast: np.ndarray) -> list[list[float] | list[int]]:
+    """Return edges and counts of probabilities given (n,) in hundredths; no cell below 5 persons is kept."""
+    counts, edges = np.histogram(forecast, bins=np.linspace(0, 1, 101))
+    return [[float(e) for e in edges], [int(c) if c >= 5 else 0 for c in counts]]
+
+
+def curve_rows(x: np.ndarray, y: np.ndarray, replicates: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Return the calibration curve with its band, and the Brier score's parts, as rows of an estimand's frame.
+
+    Parameters
+    ----------
+    x, y : numpy.ndarray, shape (n,)
+        Probabilities given, and outcomes.
+    replicates : int
+        Outcomes that are drawn from the probabilities for the band.
+    rng : numpy.random.Generator
+        Draws them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `estimand, contrast, scale, forecast, estimate, lower, upper, step`.
+    """
     knots, fitted, _ = isotonic(x, y)
     # Both ends of each level, and a hundred forecasts between for the band.
     change = np.flatnonzero(np.diff(fitted) > 1e-12)

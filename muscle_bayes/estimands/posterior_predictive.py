@@ -75,7 +75,7 @@ def posterior_predictive(
         ]
     members = np.column_stack([row.pop("codes") for row in rows])  # (n, G)
     size, events = members.sum(axis=0), checked.y @ members
-    counts = _replicates(checked, members.astype(np.float32), fit.seed)
+    counts = replicates(checked, members.astype(np.float32), fit.seed)
     summary = summarise_draws(counts / size, checked, null=np.nan)
     observed = events / size
     greater, equal = (counts > events).mean(axis=0), (counts == events).mean(axis=0)
@@ -110,7 +110,7 @@ def posterior_predictive(
     )
 
 
-def _replicates(checked: Any, members: np.ndarray, seed: int) -> np.ndarray:
+def replicates(checked: Any, members: np.ndarray, seed: int) -> np.ndarray:
     """Return the replicated number of events in each group, shape (k, G)."""
     rng = np.random.default_rng([seed, 72])
     counts = np.zeros((len(checked.draws), members.shape[1]))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import cpu_count
 from typing import Any, Literal
 
@@ -76,8 +76,33 @@ class Predictive:
         return out
 
 
+def batch_probabilities(checked: Predictive, batches: int = 10) -> np.ndarray:
+    """Return mean probabilities by parts of the draws, from whose spread Monte Carlo errors are read.
+
+    Parameters
+    ----------
+    checked : Predictive
+        Persons and draws.
+    batches : int
+        Parts; each takes every so-manieth draw.
+
+    Returns
+    -------
+    numpy.ndarray, shape (batches, n)
+        Their mean over the first axis is the posterior mean.
+    """
+    parts = [replace(checked, draws=checked.draws[b::batches]) for b in range(min(batches, len(checked.draws)))]
+    return np.array([part.mean_probabilities() for part in parts])
+
+
 def predictive(
-    fit: Any, cohort: Any = None, *, site: str | None = None, draws: int | None = CHECK_DRAWS, check: str
+    fit: Any,
+    cohort: Any = None,
+    *,
+    site: str | None = None,
+    draws: int | None = CHECK_DRAWS,
+    check: str,
+    at_maximum: bool = False,
 ) -> Predictive:
     """Collect persons, outcomes and draws for a check of a model.
 
@@ -93,6 +118,8 @@ def predictive(
         Evenly spaced draws that are used; None for all.
     check : str
         What an error names.
+    at_maximum : bool
+        For maximum likelihood: the maximum as the only draw, as other software predicts.
 
     Returns
     -------
@@ -117,7 +144,7 @@ def predictive(
             raise EstimandError(check, f"the persons have no column {event.column!r}", "Give persons with the outcome")
         cohort = table.dropna(subset=[event.column])
     persons = analysis_set(fit, cohort)
-    every = fit.coefficients()
+    every = fit.maximum.coefficients[None, :] if at_maximum else fit.coefficients()
     kept = np.arange(len(every))
     if draws is not None and draws < len(every):
         kept = np.unique(np.linspace(0, len(every) - 1, draws).round().astype(int))
@@ -125,8 +152,9 @@ def predictive(
     coefficients = every[kept].copy()
     if site == "known" and fit.recipe.site_levels:
         columns.append(np.eye(len(fit.recipe.site_levels))[fit.recipe.site_index(persons)])
-        coefficients = np.column_stack([coefficients, fit.site_effects()[kept]])
-    else:
+        effects = fit.maximum.site_effects[None, :] if at_maximum else fit.site_effects()[kept]
+        coefficients = np.column_stack([coefficients, effects])
+    elif not at_maximum:
         coefficients[:, :1] += site_offsets(fit, site)[kept]
     return Predictive(
         persons,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -56,6 +56,7 @@ def refit(
     draws: int = REFIT_DRAWS,
     seed: int = 1,
     simulated: bool = False,
+    method: Literal["laplace", "ml"] = "laplace",
 ) -> Any:
     """Fit a model by the Laplace engine, with Z-scores held at given constants.
 
@@ -71,6 +72,8 @@ def refit(
         Of the engine.
     simulated : bool
         Whether the persons are simulated.
+    method : {"laplace", "ml"}
+        Another engine.
 
     Returns
     -------
@@ -85,7 +88,7 @@ def refit(
     scores = {name: z.score(persons) for name, z in held.items() if name not in persons}
     table = persons.assign(**scores)
     table.attrs = {"simulated": simulated}
-    fitted = fit(model.model_copy(update={"standardise": {}}), table, method="laplace", draws=draws, seed=seed)
+    fitted = fit(model.model_copy(update={"standardise": {}}), table, method=method, draws=draws, seed=seed)
     return replace(fitted, model=model, recipe=replace(fitted.recipe, constants=held))
 
 

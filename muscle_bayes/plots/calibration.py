@@ -53,11 +53,11 @@ def calibration(
         The curve is orange where it leaves the band; bars show how many were given each probability.
     """
     attrs = result.attrs
-    limit = _limit(result)
+    limit = axis_limit(result)
     title = title if title is not None else f"{attrs.get('outcome', '')}: calibration".strip(": ")
     with house_style():
         if ax is not None:
-            _panel(ax, result, group, limit, name=False)
+            curve_panel(ax, result, group, limit, name=False)
             ax.set_xlabel("Probability given (%)")
             ax.set_ylabel("Observed (%)")
             ax.set_title(title, loc="left")
@@ -74,7 +74,7 @@ def calibration(
         for i, name in enumerate(groups):
             row, column = divmod(i, across)
             panel = axes_at(figure, left + column * (side + gap_x), top + row * (side + gap_y), side, side)
-            _panel(panel, result, name, limit, name=len(groups) > 1)
+            curve_panel(panel, result, name, limit, name=len(groups) > 1)
             if i + across >= len(groups):
                 panel.set_xlabel("Probability given (%)", labelpad=1)
             if column == 0:
@@ -84,7 +84,26 @@ def calibration(
         return figure
 
 
-def _panel(ax: Any, result: pd.DataFrame, group: str, limit: float, *, name: bool) -> None:
+def curve_panel(
+    ax: Any, result: pd.DataFrame, group: str, limit: float, *, name: bool, words: str | None = None
+) -> None:
+    """Draw one group's curve, band and histogram into an Axes.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+        Drawn into.
+    result : pandas.DataFrame
+        With the rows of `calibration`.
+    group : str
+        Which.
+    limit : float
+        End of both axes, a probability.
+    name : bool
+        Write the group above.
+    words : str, optional
+        Lines in the upper left corner; by default n, mean probability and prevalence.
+    """
     own = result[result["group"] == group]
     curve = own[own["estimand"] == "calibration curve"]
     x, y = 100 * curve["forecast"].to_numpy(), 100 * curve["estimate"].to_numpy()
@@ -105,7 +124,7 @@ def _panel(ax: Any, result: pd.DataFrame, group: str, limit: float, *, name: boo
     ax.set_xticks(np.arange(0, top + 1, step))
     ax.set_yticks(np.arange(0, top + 1, step))
     scores = own[own["estimand"] != "calibration curve"].set_index("estimand")["estimate"]
-    words = (
+    words = words or (
         f"n = {int(own['n'].iloc[0]):,}\ngiven {100 * scores['mean forecast']:.1f} %\n"
         f"observed {100 * scores['observed prevalence']:.1f} %"
     )
@@ -114,7 +133,7 @@ def _panel(ax: Any, result: pd.DataFrame, group: str, limit: float, *, name: boo
         ax.set_title("Everyone" if group == "all" else group, fontsize=7, pad=2)
 
 
-def _limit(result: pd.DataFrame) -> float:
+def axis_limit(result: pd.DataFrame) -> float:
     """Return the end of both axes: past all but the 0.1 % with the highest probabilities."""
     edges, counts = (np.asarray(values, dtype=float) for values in result.attrs["forecasts"]["all"])
     if counts.sum() == 0:
