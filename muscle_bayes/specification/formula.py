@@ -8,8 +8,16 @@ grammar is accepted, and what is handed on is written anew from the parsed terms
     term     :=  group | product | "1"
     group    :=  "(" ["0" "+"] ("1" | sum) "|" NAME (":" NAME)* ")"
     product  :=  factor ((":" | "*") factor)*
-    factor   :=  NAME | "(" sum ")"
+    factor   :=  NAME | "(" sum ")" | call
+    call     :=  VALUE "(" NAME ")" | SMOOTH "(" inner ("," inner)* ("," NAME "=" NUMBER)* ")"
+    inner    :=  NAME | VALUE "(" NAME ")"
+    VALUE    :=  "log" | "log1p" | "sqrt" | "square"
+    SMOOTH   :=  "ns" | "surface"
     NAME     :=  a letter, then letters, digits and "_"
+    NUMBER   :=  digits, or digits "." digits
+
+``ns(age_z, df=4)`` is a natural cubic spline, ``surface(a, b, df=3)`` a smooth function of two columns; see
+`specification.transforms`. Their arguments are names and numbers, never expressions.
 
 ``a * b`` is ``a + b + a:b``. The intercept is always in the model. Coefficients of one group vary independently of each other
 (lme4 writes ``||`` for that); ``(0 + a|g)`` varies the slope of ``a`` alone, and ``(a|g:h)`` varies it over the combinations
@@ -21,8 +29,9 @@ from dataclasses import dataclass
 from itertools import product
 
 from muscle_bayes.errors import FormulaError
+from muscle_bayes.specification.transforms import Call, call_of, checked_call, variables_of_term
 
-_TOKEN = re.compile(r"\s*(?:(?P<name>[A-Za-z][A-Za-z0-9_]*)|(?P<number>\d+)|(?P<sign>[~+:*|()]))")
+_TOKEN = re.compile(r"\s*(?:(?P<name>[A-Za-z][A-Za-z0-9_]*)|(?P<number>[0-9]+(?:\.[0-9]+)?)|(?P<sign>[~+:*|(),=]))")
 _MAX_LENGTH = 2_000
 _MAX_DEPTH = 20
 
@@ -80,7 +89,13 @@ class Formula:
     def names(self) -> tuple[str, ...]:
         """Every predictor of the common and varying terms, once, in the order of appearance."""
         every = [*self.terms, *(slope for group in self.groups for slope in group.slopes)]
-        return tuple(dict.fromkeys(name for term in every for name in term))
+        return tuple(dict.fromkeys(name for term in every for name in variables_of_term(term)))
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """Every transform of the common terms, once, in the order of appearance."""
+        found = (call_of(part) for term in self.terms for part in term)
+        return tuple(dict.fromkeys(call for call in found if call is not None))
 
     @property
     def common(self) -> str:
@@ -131,7 +146,8 @@ class _Parser:
         return FormulaError(
             self.where,
             problem,
-            "Write it from column names, ~ + : * | ( ) and 1, such as 'cbp ~ intermat_z * lmm_z + age_z + (1|site)'",
+            "Write it from column names, ~ + : * | ( ) and 1, such as 'cbp ~ intermat_z * lmm_z + age_z + (1|site)'; "
+            "transforms are ns(a, df=4), surface(a, b, df=3), log(a), log1p(a), sqrt(a) and square(a)",
         )
 
     def tokenise(self, text: str) -> list[str]:
@@ -182,13 +198,36 @@ class _Parser:
                 break
             self.expect("+")
         unique = tuple(dict.fromkeys(_canonical(terms)))
-        if response in {name for term in unique for name in term}:
+        self.refuse_doubled(unique)
+        if response in {name for term in unique for name in variables_of_term(term)}:
             raise self.error(f"the outcome {response!r} is also a predictor")
         if response in {name for group in groups for name in group.columns}:
             raise self.error(f"the outcome {response!r} also makes groups")
         if len({frozenset(group.columns) for group in groups}) < len(groups):
             raise self.error("a grouping factor has two terms; put its varying coefficients into one")
         return Formula(response, unique, tuple(groups))
+
+    def refuse_doubled(self, terms: tuple[Term, ...]) -> None:
+        """Refuse smooths beside their own straight lines, and products of smooths."""
+        smooths = {part: call for term in terms for part in term if (call := call_of(part)) is not None and call.smooth}
+        for part, call in smooths.items():
+            inside = {str(argument) for argument in call.arguments}
+            for term in terms:
+                if part not in term and set(term) <= inside:
+                    raise self.error(f"{part} holds {':'.join(term)} already; take one of them out")
+                other = next((name for name in term if name in smooths and name != part), None)
+                if part in term and other is not None:
+                    raise self.error(f"{part} and {other} cannot be multiplied; take surface(a, b, df=3)")
+                if (
+                    part in term
+                    and term != (part,)
+                    and set(call.variables) & set(variables_of_term(_without(term, part)))
+                ):
+                    raise self.error(f"{part} cannot be multiplied with a column that it is made of")
+            for name, second in smooths.items():
+                shared = set(second.variables) & set(call.variables)
+                if name != part and shared:
+                    raise self.error(f"{part} and {name} are both smooth in {sorted(shared)[0]}; take one of them")
 
     def is_group(self) -> bool:
         depth = 0
@@ -207,6 +246,8 @@ class _Parser:
             self.take()
             self.expect("+")
         slopes = tuple(dict.fromkeys(_canonical(self.sum())))
+        if any(call_of(part) for slope in slopes for part in slope):
+            raise self.error("a transform cannot vary by group; take a column, or the transform as a common term")
         if not (intercept or slopes):
             raise self.error("a group with 0 and no column varies nothing")
         self.expect("|")
@@ -250,11 +291,44 @@ class _Parser:
             self.expect(")")
             self.depth -= 1
             return inside
-        if token.isdigit():
+        if token[:1].isdigit():
             if self.take() != "1":
                 raise self.error(f"the number {token} is not allowed; the intercept is 1 and always in the model")
             return []
-        return [(self.name(),)]
+        return [(str(self.argument(self.name())),)]
+
+    def argument(self, name: str, depth: int = 0) -> str | Call:
+        """Return a column, or the call that its name begins."""
+        if self.peek() != "(":
+            return name
+        self.take()
+        if depth > 1:
+            raise self.error(f"{name}() stands too deep inside other transforms")
+        arguments: list[str | Call] = []
+        settings: dict[str, float] = {}
+        while True:
+            token = self.name()
+            if self.peek() == "=":
+                self.take()
+                number = self.take()
+                if not number[:1].isdigit():
+                    raise self.error(f"{name}({token}=...) needs a number, found {number or 'the end'!r}")
+                if token in settings:
+                    raise self.error(f"{name}() is given {token} twice")
+                settings[token] = float(number)
+            elif settings:
+                raise self.error(f"in {name}() columns come before {next(iter(settings))}=")
+            else:
+                arguments.append(self.argument(token, depth + 1))
+            if self.peek() != ",":
+                break
+            self.take()
+        self.expect(")")
+        return checked_call(name, arguments, settings, self.where)
+
+
+def _without(term: Term, part: str) -> Term:
+    return tuple(other for other in term if other != part)
 
 
 def _canonical(terms: list[Term]) -> list[Term]:

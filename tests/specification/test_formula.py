@@ -2,11 +2,12 @@
 
 import pytest
 from formulae import model_description
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from muscle_bayes.errors import FormulaError
 from muscle_bayes.specification.formula import parse_formula
+from muscle_bayes.specification.transforms import call_of
 
 HOSTILE = [
     'y ~ x + pd.io.common.os.system("id")',
@@ -14,7 +15,6 @@ HOSTILE = [
     "y ~ x + os.system('id')",
     "y ~ I(x)",
     "y ~ np.log(x)",
-    "y ~ log(x)",
     "y ~ eval('1')",
     "y ~ exec('1')",
     "y ~ open('f')",
@@ -60,6 +60,57 @@ HOSTILE = [
     "y ~ scale(x)",
     "y ~ bs(x, df=4)",
     "y ~ C(x)",
+    "y ~ ns(x)",
+    "y ~ ns(x, 4)",
+    "y ~ ns(x, df)",
+    "y ~ ns(x, df=)",
+    "y ~ ns(x, df=k)",
+    "y ~ ns(x, df=2.5)",
+    "y ~ ns(x, df=1)",
+    "y ~ ns(x, df=99999999999)",
+    "y ~ ns(x, df=4, df=4)",
+    "y ~ ns(df=4, x)",
+    "y ~ ns(x, df=4, knots=3)",
+    "y ~ ns(x, df=4, bend=0)",
+    "y ~ ns(x, df=4, bend=1e3)",
+    "y ~ ns(x, df=-4)",
+    "y ~ ns(x, df=4 + 1)",
+    "y ~ ns(x, df='4')",
+    "y ~ ns(x, df=4, )",
+    "y ~ ns(, df=4)",
+    "y ~ ns(x + z, df=4)",
+    "y ~ ns(x:z, df=4)",
+    "y ~ ns((x), df=4)",
+    "y ~ ns(x, z, df=4)",
+    "y ~ ns(ns(x, df=3), df=3)",
+    "y ~ ns(os.system(x), df=4)",
+    "y ~ ns(eval(x), df=4)",
+    "y ~ ns(log(sqrt(x)), df=4)",
+    "y ~ ns(x, df=4)(x)",
+    "y ~ ns(x, df=4).values",
+    "y ~ ns(x, df=4)[0]",
+    "y ~ ns (x",
+    "y ~ ns(x, df=4) + x",
+    "y ~ ns(x, df=4) + ns(x, df=3)",
+    "y ~ ns(x, df=4):x",
+    "y ~ ns(x, df=4):ns(z, df=4)",
+    "y ~ ns(y, df=4)",
+    "y ~ surface(x, df=3)",
+    "y ~ surface(x, x, df=3)",
+    "y ~ surface(x, z, df=9)",
+    "y ~ surface(x, z, df=3) + x:z",
+    "y ~ surface(ns(x, df=2), z, df=3)",
+    "y ~ log()",
+    "y ~ log(2)",
+    "y ~ log(x, z)",
+    "y ~ log(x, base=2)",
+    "y ~ log(log(x))",
+    "y ~ exp(x)",
+    "y ~ square(x) ** 2",
+    "log(y) ~ x",
+    "y ~ x + (1|log(site))",
+    "y ~ x + (1 + ns(x, df=3)|site)",
+    "y ~ x + (log(x)|site)",
     "y ~ offset(x)",
     "y ~ (1|site) + (1|site)",
     "y ~ (1|a:b) + (x|b:a)",
@@ -110,8 +161,28 @@ def test_refuses_what_is_outside_the_grammar(text: str) -> None:
         parse_formula(text)
 
 
-def test_there_are_at_least_sixty_hostile_strings() -> None:
-    assert len(set(HOSTILE)) >= 60
+def test_there_are_at_least_a_hundred_hostile_strings() -> None:
+    assert len(set(HOSTILE)) >= 100
+
+
+_PIECES = ["x", "z", "ns", "surface", "log", "sqrt", "df", "bend", "=", "4", "0.5", "(", ")", ",", " ", "+", ":", "*", "|", ".", "'"]
+
+
+@given(st.lists(st.sampled_from(_PIECES), max_size=40).map(lambda pieces: "y ~ " + "".join(pieces)))
+@example("y ~ ns(x, df=4) * z + surface(a1, b, df=3, bend=0.25) + log(d)")
+@example("y ~ ns(sqrt(x),df=4,bend=1)")
+def test_any_text_with_calls_is_parsed_or_refused(text: str) -> None:
+    """What is accepted holds names, numbers and known transforms only, and reads back as itself."""
+    try:
+        formula = parse_formula(text)
+    except FormulaError:
+        return
+    assert parse_formula(str(formula)) == formula
+    assert all(name.isidentifier() for name in formula.names)
+    for call in formula.calls:
+        assert call.function in {"ns", "surface", "log", "log1p", "sqrt", "square"}
+        assert call_of(str(call)) == call
+        assert set(call.variables) <= set(formula.names)
 
 
 @given(st.text(alphabet="xyz01 ~+:*|()_.[]'\"\\\n\t-", max_size=60))
@@ -153,6 +224,26 @@ def test_expands_as_formulae_does(text: str) -> None:
     formula = parse_formula(text)
     assert {frozenset(term) for term in formula.terms} == _terms_by_formulae(text)
     assert _terms_by_formulae(str(formula)) == _terms_by_formulae(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical", "names"),
+    [
+        ("y ~ ns(x,df=4)", "y ~ 1 + ns(x, df=4)", ("x",)),
+        ("y ~ ns( x , df = 4 , bend = 0.50 )", "y ~ 1 + ns(x, df=4)", ("x",)),
+        ("y ~ ns(x, bend=0.250, df=4)", "y ~ 1 + ns(x, df=4, bend=0.25)", ("x",)),
+        ("y ~ ns(log1p(x), df=3)", "y ~ 1 + ns(log1p(x), df=3)", ("x",)),
+        ("y ~ surface(a, sqrt(b), df=2) + c", "y ~ 1 + surface(a, sqrt(b), df=2) + c", ("a", "b", "c")),
+        ("y ~ log(a) + square(b) + b", "y ~ 1 + log(a) + square(b) + b", ("a", "b")),
+        ("y ~ ns(x, df=3) * s", "y ~ 1 + ns(x, df=3) + s + ns(x, df=3):s", ("x", "s")),
+        ("y ~ ns + log + df", "y ~ 1 + ns + log + df", ("ns", "log", "df")),
+    ],
+)
+def test_transforms_have_one_canonical_text(text: str, canonical: str, names: tuple[str, ...]) -> None:
+    formula = parse_formula(text)
+    assert str(formula) == canonical
+    assert formula.names == names
+    assert parse_formula(canonical) == formula
 
 
 def test_group_terms() -> None:
