@@ -31,7 +31,8 @@ def _columns() -> str:
     ]
     return (
         '# Columns\n\nThe canonical columns of a cohort. `read_cohort(columns={"alter": "age_years"})`, or `[participants.'
-        "columns]` in a study file, brings your names to these. A column of your own may stand in a model file under its own name.\n\n"
+        "columns]` in a study file, brings your names to these. A column of your own may stand in a model file "
+        "under its own name.\n\n"
         "| column | unit | what it holds | values |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
     )
 
