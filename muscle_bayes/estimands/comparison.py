@@ -125,7 +125,12 @@ def _with_cohort(fits: Mapping[str, Any]) -> Any:
 
 def _fit_rows(name: str, fit: Any, described: Sequence[dict[str, Any]], difference: np.ndarray) -> list[dict[str, Any]]:
     kind = KINDS[1] if fit.method == "ml" else KINDS[0]
-    summary = contrast_summary(fit, difference)
+    with np.errstate(over="ignore", under="ignore"):
+        summary = contrast_summary(fit, difference)
+    if fit.method == "ml":
+        # On its way to infinity, where separation sends it, an estimate is no estimate.
+        finite = np.isfinite(summary["upper"]) & (summary["lower"] > 0)
+        summary = {key: np.where(finite, values, np.nan) for key, values in summary.items()}
     rows = _odds_ratio_rows(name, kind, fit, described, summary)
     sites = fit.recipe.site_levels
     if not sites:

@@ -93,6 +93,18 @@ def test_a_reference_without_estimates_is_a_note_not_the_end(small_table: pd.Dat
     assert any("do not exist" in note for note in found.attrs["notes"])
 
 
+def test_an_estimate_on_its_way_to_infinity_is_none(small_table: pd.DataFrame) -> None:
+    """Nobody with osteoporosis has the outcome: its odds ratio by maximum likelihood does not exist, the others do."""
+    table = small_table.assign(cbp=small_table["cbp"].where(small_table["osteoporosis"] == 0, 0))
+    ml = mb.fit("cbp_main", table, method="ml")
+    bayes = mb.fit("cbp_main", table, method="laplace", draws=400)
+    found = mb.compare({"Bayes": bayes, "ML": ml}, allow_unconverged=True)
+    assert rows(found, "ML", "osteoporosis")["estimate"].isna().all()
+    assert rows(found, "ML", "intermat_z")["width_ratio"].iloc[0] == pytest.approx(1, abs=0.2)
+    assert rows(found, "Bayes", "osteoporosis")["upper"].iloc[0] < 1
+    assert any(note.startswith("ML failed its gate: quasi-separation") for note in found.attrs["notes"])
+
+
 def test_fits_of_other_data_or_models_are_refused(small_fit: mb.Fit, small_table: pd.DataFrame) -> None:
     fewer = mb.fit("cbp_interaction", small_table.iloc[:1500], method="ml")
     with pytest.raises(EstimandError, match=r"different data \(2,000 and 1,500"):
