@@ -1,49 +1,36 @@
 """Inference engines against their peers on one machine in one run: time, effective draws, divergences, memory.
 
-    python benchmarks/inference.py [--model cbp_interaction] [--rows 27518 275180 1000000] [--engines ...] [--out FILE]
+    python benchmarks/inference.py [--model cbp_interaction] [--rows 27518 275180 1000000] [--engines ...] [--limit 600]
 
-Every engine runs in a fresh process: `fresh_s` is what a user waits from starting Python (imports, reading the data, the
-fit), `first_s` the fit alone, `warm_s` the same fit again (only engines that take less than `--warm-below` seconds). CPU
-seconds stand beside wall seconds, since other work on the machine stretches only the latter. Data are simulated and each
-fit's data are the same arrays. `laplace`, `nuts` and `ml` are the engines on arrays; `fit_laplace` is `mb.fit` on the table.
+Every engine runs in a process of its own: `fresh_s` is what a user waits from starting Python or R (imports, reading the
+data, the fit), `first_s` the fit alone, `warm_s` the same fit again (only engines below `--warm-below` seconds). CPU
+seconds stand beside wall seconds, and the load of the machine beside both, since other work stretches wall seconds.
+`peak_gb` is the largest memory of the process with its children, imports included. Data are simulated; every fit has the
+same arrays and the same priors. `laplace`, `nuts` and `ml` are the engines on arrays; `fit_laplace` is what a user
+does: read the table, `mb.fit`, print the odds ratios. Peers are in `peers.py`; one that takes longer than `--limit`
+seconds is stopped, and the result says so. Runs add to the results that are there; `floors` compares what must hold.
 """
 
 import argparse
 import json
 import os
 import platform
-import resource
-import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import peers
+import psutil
 
-ENGINES = ("laplace", "fit_laplace", "refits", "nuts", "nuts_seeds", "ml", "glmer", "bambi_nutpie", "bambi")
+OWN = ("laplace", "fit_laplace", "refits", "nuts", "nuts_seeds", "ml")
+ENGINES = (*OWN, *peers.R, *peers.PYTHON)
 RESULTS = Path(__file__).parent / "results"
-GLMER = """
-suppressPackageStartupMessages(library(lme4))
-d <- read.csv(commandArgs(TRUE)[1]); d$site <- factor(d$site)
-terms <- setdiff(names(d), c("y", "site"))
-f <- as.formula(paste("y ~", paste(terms, collapse = " + "), "+ (1 | site)"))
-t <- system.time(m <- glmer(f, d, binomial))
-cat(sprintf("%.4f %.4f %.8f %.6f\\n", t[["elapsed"]], t[["user.self"]] + t[["sys.self"]], -2 * logLik(m),
-            sqrt(unlist(VarCorr(m)))))
-"""
-
-
-def smallest_ess(columns: np.ndarray) -> tuple[float, float]:
-    """Smallest bulk ESS and largest R-hat over parameters (chains, draws, k)."""
-    from arviz_stats.base import array_stats
-
-    each = [columns[..., k] for k in range(columns.shape[-1])]
-    ess = min(float(array_stats.ess(c, chain_axis=0, draw_axis=1)) for c in each)
-    return ess, max(float(array_stats.rhat(c, chain_axis=0, draw_axis=1)) for c in each)
 
 
 def load_problem(folder: Path) -> Any:
@@ -68,16 +55,16 @@ def laplace(folder: Path, seed: int) -> Callable[[], dict[str, Any]]:
 
 
 def fit_laplace(folder: Path, seed: int) -> Callable[[], dict[str, Any]]:
+    """What a user does: read the table, fit, print the odds ratios."""
     import pandas as pd
 
     import muscle_bayes as mb
 
-    table = pd.read_parquet(folder / "cohort.parquet")
-    model = mb.load_model((folder / "model").read_text())
-
     def fit() -> dict[str, Any]:
-        found = mb.fit(model, table, method="laplace", seed=seed)
-        return {"certified": bool(found.diagnostics.passed)}
+        table = pd.read_parquet(folder / "cohort.parquet")
+        found = mb.fit((folder / "model").read_text(), table, method="laplace", seed=seed)
+        print(mb.odds_ratios(found, per=2).to_string(), file=sys.stderr)
+        return {"certified": bool(found.diagnostics.passed), "ess": found.weights_ess}
 
     return fit
 
@@ -114,7 +101,7 @@ def nuts(folder: Path, seed: int) -> Callable[[], dict[str, Any]]:
 
     def fit() -> dict[str, Any]:
         found = nuts_posterior(problem, 1000, chains=4, seed=seed)
-        ess, rhat = smallest_ess(np.concatenate([found.beta, found.effects[0], np.log(found.sd)], axis=-1))
+        ess, rhat = peers.smallest_ess(np.concatenate([found.beta, found.effects[0], np.log(found.sd)], axis=-1))
         steps = float(found.statistics["n_steps"].mean())
         return {"ess": ess, "rhat": rhat, "divergences": found.divergences, "steps": steps}
 
@@ -130,7 +117,7 @@ def nuts_seeds(folder: Path, seed: int) -> Callable[[], dict[str, Any]]:
     def fit() -> dict[str, Any]:
         found = [nuts_posterior(problem, 1000, chains=4, seed=each) for each in range(1, 11)]
         columns = [np.concatenate([f.beta, f.effects[0], np.log(f.sd)], axis=-1) for f in found]
-        measures = [smallest_ess(c) for c in columns]
+        measures = [peers.smallest_ess(c) for c in columns]
         return {
             "divergences": [f.divergences for f in found],
             "rhat": [round(rhat, 4) for _, rhat in measures],
@@ -152,72 +139,77 @@ def ml(folder: Path, seed: int) -> Callable[[], dict[str, Any]]:
     return fit
 
 
-def bambi_fit(folder: Path, seed: int, method: str) -> Callable[[], dict[str, Any]]:
-    import pandas as pd
-
-    import muscle_bayes as mb
-    from muscle_bayes.specification.bayesian_models import to_bambi
-
-    table = pd.read_parquet(folder / "cohort.parquet")
-    model = mb.load_model((folder / "model").read_text())
-    design = model.design(table)
-
-    def fit() -> dict[str, Any]:
-        tree = to_bambi(model, design).fit(
-            draws=1000, tune=1000, chains=4, random_seed=seed, inference_method=method, progressbar=False
-        )
-        posterior = tree["posterior"]
-        names = [name for name in posterior.data_vars if posterior[name].size < 1e6]
-        columns = [posterior[name].values.reshape(4, 1000, -1) for name in names]
-        ess, rhat = smallest_ess(np.concatenate(columns, axis=-1))
-        divergences = int(tree["sample_stats"]["diverging"].values.sum())
-        return {"ess": ess, "rhat": rhat, "divergences": divergences}
-
-    return fit
-
-
-def bambi(folder: Path, seed: int) -> Callable[[], dict[str, Any]]:
-    return bambi_fit(folder, seed, "pymc")
-
-
-def bambi_nutpie(folder: Path, seed: int) -> Callable[[], dict[str, Any]]:
-    return bambi_fit(folder, seed, "nutpie")
-
-
 def run_one(engine: str, folder: Path, seed: int, warm_below: float) -> dict[str, Any]:
-    """One engine in this process."""
-    fit = globals()[engine](folder, seed)
+    """One Python engine in this process."""
+    fit = (globals().get(engine) or getattr(peers, engine))(folder, seed)
     result: dict[str, Any] = {"imported_s": time.time() - float(os.environ["BENCHMARK_STARTED"])}
-    clock, cpu = time.perf_counter(), time.process_time()
+    clock, cpu = time.perf_counter(), cpu_seconds()
     result |= fit()
-    result["first_s"], result["first_cpu_s"] = time.perf_counter() - clock, time.process_time() - cpu
+    result["first_s"], result["first_cpu_s"] = time.perf_counter() - clock, cpu_seconds() - cpu
     result["fresh_s"] = time.time() - float(os.environ["BENCHMARK_STARTED"])
-    result["fresh_cpu_s"] = time.process_time()
+    result["fresh_cpu_s"] = cpu_seconds()
     if result["first_s"] < warm_below:
         walls, cpus = [], []
         for _ in range(3):
-            clock, cpu = time.perf_counter(), time.process_time()
+            clock, cpu = time.perf_counter(), cpu_seconds()
             fit()
             walls.append(time.perf_counter() - clock)
-            cpus.append(time.process_time() - cpu)
+            cpus.append(cpu_seconds() - cpu)
         result["warm_s"], result["warm_cpu_s"] = min(walls), min(cpus)
-    result["peak_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return result
 
 
-def run_glmer(folder: Path) -> dict[str, Any]:
-    data = np.load(folder / "problem.npz")
-    header = ",".join(["y", *(f"x{k}" for k in range(1, data["X"].shape[1])), "site"])
-    table = np.column_stack([data["y"], data["X"][:, 1:], data["site"]])
-    np.savetxt(folder / "data.csv", table, delimiter=",", header=header, comments="", fmt="%.10g")
-    (folder / "glmer.R").write_text(GLMER)
-    clock = time.perf_counter()
-    done = subprocess.run(
-        ["Rscript", str(folder / "glmer.R"), str(folder / "data.csv")], capture_output=True, text=True, check=True
-    )
-    elapsed, cpu, deviance, sd = (float(word) for word in done.stdout.split())
-    fresh = time.perf_counter() - clock
-    return {"first_s": elapsed, "first_cpu_s": cpu, "fresh_s": fresh, "deviance": deviance, "sd": sd}
+def cpu_seconds() -> float:
+    """CPU seconds of this process and of its children that have ended."""
+    return sum(os.times()[:4])
+
+
+def measure(engine: str, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """One engine in a fresh process, with the memory of all its processes."""
+    lacking = "" if engine in OWN else peers.missing(engine)
+    if lacking:
+        return {"skipped": lacking}
+    if engine in peers.R:
+        command = peers.r_command(engine, folder, len(os.sched_getaffinity(0)))
+    else:
+        command = [sys.executable, __file__, "--one", engine, "--folder", str(folder), "--seed", str(options.seed)]
+        command += ["--warm-below", str(options.warm_below)]
+    started = time.time()
+    environment = os.environ | {"BENCHMARK_STARTED": str(started)}
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    peak = [0.0]
+    watching = threading.Thread(target=watch_memory, args=(child.pid, peak), daemon=True)
+    watching.start()
+    try:
+        output, errors = child.communicate(timeout=options.limit)
+    except subprocess.TimeoutExpired:
+        for process in (*psutil.Process(child.pid).children(recursive=True), child):
+            process.kill()
+        child.communicate()
+        return {"skipped": f"longer than {options.limit:g} s", "peak_gb": peak[0]}
+    if child.returncode:
+        return {"failed": " / ".join(errors.strip().splitlines()[-4:])[:500]}
+    result = peers.parse_r(output) if engine in peers.R else json.loads(output.splitlines()[-1])
+    result.setdefault("fresh_s", time.time() - started)
+    return result | {"peak_gb": peak[0]}
+
+
+def watch_memory(pid: int, peak: list[float]) -> None:
+    """Keep the largest sum (GB) of the proportional memory of a process and its children in `peak[0]`."""
+    try:
+        root = psutil.Process(pid)
+        while root.is_running() and root.status() != psutil.STATUS_ZOMBIE:
+            total = 0
+            for process in (root, *root.children(recursive=True)):
+                try:
+                    # Shared pages are counted once over the family; a single process has its resident size.
+                    total += process.memory_full_info().pss
+                except psutil.Error:
+                    continue
+            peak[0] = max(peak[0], total / 2**30)
+            time.sleep(0.1)
+    except psutil.Error:
+        return
 
 
 def prepare(folder: Path, model_name: str, rows: int) -> None:
@@ -240,6 +232,43 @@ def prepare(folder: Path, model_name: str, rows: int) -> None:
         prior_sd=problem.prior_sd,
         sd_scale=problem.sd_scale,
     )
+
+
+def floors(results: dict[str, Any], rows: str = "27518") -> list[dict[str, Any]]:
+    """What the engines must reach, with what they did; a comparison whose peer did not run is left out."""
+    found: list[dict[str, Any]] = []
+
+    def of(engine: str, measure: str, size: str = rows) -> float:
+        return float(results.get(size, {}).get(engine, {}).get(measure, np.nan))
+
+    def add(name: str, value: float, *, least: float | None = None, most: float | None = None) -> None:
+        if np.isnan(value):
+            return
+        limit = {"at_most": most} if least is None else {"at_least": least}
+        holds = value <= most if least is None else value >= least  # type: ignore[operator]
+        found.append({"floor": name, "value": float(f"{value:.3g}"), **limit, "holds": bool(holds)})
+
+    for unit in ("s", "cpu_s"):
+        first, peer = f"first_{unit}", of("bambi_nutpie", f"first_{unit}")
+        for engine in ("laplace", "fit_laplace"):
+            warm = of(engine, f"warm_{unit}")
+            add(f"{unit} of Bambi + nutpie / {unit} of {engine}, warm", peer / warm, least=70)
+            add(f"{unit} of glmer / {unit} of {engine}, warm", of("glmer", first) / warm, least=8)
+        add(f"{unit} of Bambi + nutpie / {unit} of nuts", peer / of("nuts", first), least=5)
+        add(f"{unit} of 100 refits", of("refits", first), most=60)
+        add(f"{unit} of a fresh process with a fit by laplace", of("fit_laplace", f"fresh_{unit}"), most=5)
+        for small in ("27518", "275180"):
+            rise = of("laplace", first, "1000000") / of("laplace", first, small) / (1e6 / int(small))
+            add(f"rise of {unit} of laplace, {int(small):,} to 1,000,000 rows / rise of rows", rise, most=1.3)
+    ours, theirs = (of(engine, "ess") / of(engine, "first_s") for engine in ("nuts", "bambi_nutpie"))
+    add("smallest ESS per s of nuts / of Bambi + nutpie", ours / theirs, least=8)
+    add("smallest ESS of nuts", of("nuts", "ess"), least=1000)
+    add("divergences of nuts", of("nuts", "divergences"), most=0)
+    add("certified of 100 refits", of("refits", "certified"), least=100)
+    for size, most in (("27518", 1.2), ("1000000", 6.0)):
+        used = [of(engine, "peak_gb", size) for engine in ("laplace", "fit_laplace", "nuts", "ml")]
+        add(f"GB at {int(size):,} rows, most of ours", max((gb for gb in used if gb == gb), default=np.nan), most=most)
+    return found
 
 
 def machine() -> dict[str, Any]:
@@ -266,7 +295,7 @@ def main() -> None:
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--warm-below", type=float, default=30.0)
-    parser.add_argument("--timeout", type=float, default=3600.0)
+    parser.add_argument("--limit", type=float, default=1200.0, help="seconds after which an engine is stopped")
     parser.add_argument("--out", type=Path, default=RESULTS / "inference.json")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -275,38 +304,19 @@ def main() -> None:
         print(json.dumps(run_one(options.one, options.folder, options.seed, options.warm_below)))
         return
     out = json.loads(options.out.read_text()) if options.out.exists() else {}
-    out["machine"] = machine()
-    out["simulated"] = True
     for rows in options.rows:
         with tempfile.TemporaryDirectory() as name:
             prepare(Path(name), options.model, rows)
             for engine in options.engines:
+                load = os.getloadavg()[0]
                 found = measure(engine, Path(name), options)
-                found["load_average"] = os.getloadavg()[0]
-                out.setdefault(options.model, {}).setdefault(str(rows), {})[engine] = found
+                found["load_average"] = [round(load, 2), round(os.getloadavg()[0], 2)]
                 print(rows, engine, json.dumps(found), flush=True)
+                results = out.setdefault(options.model, {})
+                results.setdefault(str(rows), {})[engine] = found
+                out |= {"machine": machine(), "simulated": True, "floors": floors(results)}
                 options.out.parent.mkdir(parents=True, exist_ok=True)
                 options.out.write_text(json.dumps(out, indent=1) + "\n")
-
-
-def measure(engine: str, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """One engine in a fresh process."""
-    if engine == "glmer":
-        if shutil.which("Rscript") is None:
-            return {"skipped": "no R"}
-        return run_glmer(folder)
-    command = [sys.executable, __file__, "--one", engine, "--folder", str(folder), "--seed", str(options.seed)]
-    command += ["--warm-below", str(options.warm_below)]
-    environment = os.environ | {"BENCHMARK_STARTED": str(time.time())}
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=True, timeout=options.timeout, env=environment
-        )
-    except subprocess.TimeoutExpired:
-        return {"skipped": f"longer than {options.timeout} s"}
-    except subprocess.CalledProcessError as error:
-        return {"failed": error.stderr.strip().splitlines()[-1]}
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 if __name__ == "__main__":
