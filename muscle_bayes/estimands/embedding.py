@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from muscle_bayes.errors import EstimandError
+from muscle_bayes.estimands.linear_predictor import new_effects
 from muscle_bayes.estimands.nomogram import NOT_CLINICAL, Nomogram
 from muscle_bayes.estimands.points import pretty
-from muscle_bayes.estimands.sites import MEANING, site_offsets
+from muscle_bayes.estimands.sites import MEANING
 from muscle_bayes.estimands.variables import Variable
 
 
@@ -65,11 +66,28 @@ def embed(nomogram: Nomogram, draws: int = 1000) -> dict[str, Any]:
         "site": {
             "names": levels, "default": nomogram.site if levels else "typical",
             "meaning": {key: MEANING[key][:1].upper() + MEANING[key][1:] + "." for key in ("typical", "new", "known")},
-            "effects": _packed(fit.site_effects()[kept]) if levels else "",
-            "new": _packed(site_offsets(fit, "new")[kept]) if levels else "",
+            "varying": _varying(fit, kept),
         },
         "support": _support(fit),
     }  # fmt: skip
+
+
+def _varying(fit: Any, kept: np.ndarray) -> list[dict[str, Any]]:
+    """Return for each intercept or slope that varies by site: which coefficient, each site's effect, and a new site's."""
+    others = [factor.name for factor in fit.recipe.factors if factor.name != fit.recipe.site]
+    if others:
+        raise EstimandError(
+            "interactive nomogram",
+            f"the model also has {', '.join(others)}, and the page offers sites only",
+            "Use the printed nomogram and .predict()",
+        )
+    if not fit.recipe.varying:
+        return []
+    fresh, effects = new_effects(fit), fit.group_effects()
+    return [
+        {"column": 1 + one.column, "effects": _packed(effects[t][kept]), "new": _packed(fresh[kept, t])}
+        for t, one in enumerate(fit.recipe.varying)
+    ]
 
 
 def _packed(values: np.ndarray) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from muscle_bayes.errors import EstimandError
 from muscle_bayes.estimands.frame import summarise_draws, tidy
-from muscle_bayes.estimands.sites import MEANING, check_site, site_label
+from muscle_bayes.estimands.sites import MEANING, check_site, conditional_label, site_label
 from muscle_bayes.estimands.standardisation import analysis_set, mean_risks
 from muscle_bayes.estimands.variables import Variable, design_rows, model_scale, variables_of
 
@@ -74,7 +74,7 @@ def interaction(
     fit.require_converged(allow_unconverged)
     variables = variables_of(fit)
     pair = _pair(first, second, variables)
-    values = [_levels(v, fit, levels, variables) for v in pair]
+    values = [cell_levels(v, fit, levels, variables) for v in pair]
     stated = [[v.stated(value) for value in both] for v, both in zip(pair, values, strict=True)]
     site = site or ("known" if fit.recipe.site_levels else "typical")
     check_site(fit, site)
@@ -90,7 +90,7 @@ def interaction(
             draws.append(quantity["draws"])
             central.append(quantity["maximum"])
     odds, best = _cell_odds_ratios(fit, first, second, values)
-    settings = {"site": "conditional on site", "population": "conditional on the covariates"}
+    settings = {"site": conditional_label(fit), "population": "conditional on the covariates"}
     for quantity in (*_four_cells(odds, best, "odds"), *additive(odds, best, " (odds ratios)")):
         rows.append(row(quantity, settings))
         draws.append(quantity["draws"])
@@ -204,7 +204,7 @@ def _cell_risks(
 ) -> tuple[np.ndarray, np.ndarray | None, int]:
     persons = analysis_set(fit, cohort)
     designs = [fit.recipe.matrix(persons.assign(**{first: values[0][a], second: values[1][b]})) for a, b in CELLS]
-    index = fit.recipe.site_index(persons) if site == "known" else None
+    index = fit.recipe.group_index(persons) if site == "known" else None
     shared: dict[str, Any] = {"site": site, "site_index": index}
     risk = mean_risks(fit, designs, **shared)[:, 0, :]
     if fit.method != "ml":
@@ -232,9 +232,10 @@ def _pair(first: str, second: str, variables: Mapping[str, Variable]) -> list[Va
     return [variables[first], variables[second]]
 
 
-def _levels(
+def cell_levels(
     variable: Variable, fit: Any, levels: Mapping[str, tuple[Any, Any]] | None, variables: Mapping[str, Variable]
 ) -> tuple[Any, Any]:
+    """Return a variable's unexposed and exposed level: as given, or half its contrast either side of the mean."""
     for key, value in (levels or {}).items():
         if key in (variable.name, variable.source):
             unexposed, exposed = (model_scale({key: v}, variables)[variable.name] for v in value)

@@ -9,10 +9,12 @@ import pandas as pd
 
 from muscle_bayes.errors import EstimandError
 from muscle_bayes.estimands.frame import summarise_draws, tidy
+from muscle_bayes.estimands.linear_predictor import LinearPredictor, linear_predictor
 from muscle_bayes.estimands.points import PointsSystem, points_system, pretty
-from muscle_bayes.estimands.sites import MEANING, check_site, expit, site_label, site_probabilities
+from muscle_bayes.estimands.sites import MEANING, check_site, conditional_label, expit, site_label
 from muscle_bayes.estimands.support import joint_support, outside_support
 from muscle_bayes.estimands.variables import Variable, variables_of
+from muscle_bayes.specification.grouping import INTERCEPT
 
 NOT_CLINICAL = "For research; not for clinical decisions."
 
@@ -96,15 +98,16 @@ class Nomogram:
         site = site or self.site
         check_site(self.fit, site)
         rows = self.fit.recipe.matrix(frame)
-        index = self._site_index(frame, site)
-        draws = self.fit.coefficients()
-        eta = draws[:, :1] + draws[:, 1:] @ rows.T
-        summary = summarise_draws(site_probabilities(self.fit, eta, site, index), self.fit, null=0.5)
+        members = self._members(frame, site)
+        eta = linear_predictor(self.fit, rows, site=site, members=members)
+        summary = summarise_draws(eta.probabilities(), self.fit, null=0.5)
         points = self.system.points(rows)
         total = points.sum(axis=1)
         z = self.fit.recipe.standardise(frame)
         exposures = [v.name for v in self.variables.values() if v.role == "exposure" and v.name in z]
-        sites = [None] if index is None else [self.fit.recipe.site_levels[i] for i in index]
+        sites: list[str | None] = [None]
+        if members:
+            sites = [self.fit.recipe.site_levels[i] for i in members[self.fit.recipe.site]]
         return tidy(
             {
                 "estimand": "probability",
@@ -145,7 +148,7 @@ class Nomogram:
         if len(frame) != 1:
             raise EstimandError("contributions", f"{len(frame)} persons are given", "Give one")
         rows = self.fit.recipe.matrix(frame)
-        draws = self.fit.coefficients()[:, 1:]
+        draws = _draws(self.fit, self.site, self.site_name)[:, 1:]
         difference = (rows - self.fit.recipe.centre)[0]
         values = np.column_stack([draws[:, s.columns] @ difference[s.columns] for s in self.system.sets])
         members = [[self.variables[name] for name in s.names] for s in self.system.sets]
@@ -157,7 +160,7 @@ class Nomogram:
                 "contrast": "this person against the average person",
                 **summarise_draws(values, self.fit, null=0.0),
                 "scale": "log odds",
-                "site": "conditional on site" if self.fit.recipe.site_levels else "no site in the model",
+                "site": conditional_label(self.fit),
                 "population": "one person",
                 "role": [set_[0].role for set_ in members],
                 "label": [" × ".join(v.label for v in set_) for set_ in members],
@@ -179,13 +182,13 @@ class Nomogram:
             return np.full(len(total), np.nan)
         return np.interp(total, self.scale["total_points"], self.scale["estimate"])
 
-    def _site_index(self, frame: pd.DataFrame, site: str) -> np.ndarray | None:
+    def _members(self, frame: pd.DataFrame, site: str) -> dict[str, np.ndarray] | None:
         if site != "known":
             return None
         column = self.fit.recipe.site
         if column not in frame and self.site_name is not None:
             frame = frame.assign(**{column: self.site_name})
-        return np.asarray(self.fit.recipe.site_index(frame))
+        return dict(self.fit.recipe.group_index(frame))
 
 
 def nomogram(
@@ -252,8 +255,9 @@ def nomogram(
         raise EstimandError(
             f"site_name={site_name!r}", "the scale of a known site needs its name", f"Take one of {known}"
         )
+    _check_groups(fit, site)
     variables = variables_of(fit)
-    coefficients = fit.maximum.coefficients if fit.method == "ml" else fit.coefficients().mean(axis=0)
+    coefficients = _central(fit, site, site_name)
     system = points_system(fit, variables, coefficients[0], coefficients[1:], ticks=ticks, interact=interact)
     scale = probability_scale(fit, system, site=site, site_name=site_name, step=step)
     points = system.table().assign(supported=_supported_ticks(fit, system))
@@ -292,20 +296,22 @@ def probability_scale(
     lp = system.linear_predictor(totals)
     extrapolated = (totals < at_block.min()) | (totals > at_block.max())
 
-    draws = fit.coefficients()
-    eta = draws[:, :1] + draws[:, 1:] @ profile.T
+    members = None
+    if site == "known":
+        place = list(fit.recipe.site_levels).index(str(site_name))
+        members = {fit.recipe.site: np.full(len(profile), place)}
+    eta = linear_predictor(fit, profile, site=site, members=members)
     lp_block = system.intercept + profile @ system.beta
     count = int(np.clip(len(profile) // 30, _FEWEST, _MOST))
-    index = None if site != "known" else np.array([list(fit.recipe.site_levels).index(site_name)])
-    risks = np.empty((len(draws), len(totals)))
+    risks = np.empty((len(eta.draws), len(totals)))
     for j, (total, level) in enumerate(zip(totals, lp, strict=True)):
         near = np.argsort(np.abs(at_block - total), kind="stable")[:count]
-        moved = eta[:, near] + (level - lp_block[near])
-        per_block = site_probabilities(fit, moved, site, None if index is None else np.repeat(index, len(near)))
+        per_block = eta.rows(near).probabilities(level - lp_block[near])
         risks[:, j] = per_block @ (sizes[near] / sizes[near].sum())
     summary = summarise_draws(risks, fit, null=0.5)
     # Nobody is there to average over: the point estimate goes on along the logit, an interval would be made up.
-    central = _central_probability(fit, lp[extrapolated], site, index)
+    ends = np.abs(at_block[None, :] - totals[extrapolated, None]).argmin(axis=1)
+    central = _central_probability(fit, eta.rows(ends), lp[extrapolated], lp_block[ends], site, site_name)
     summary["estimate"][extrapolated] = central
     for name in ("lower", "upper", "mcse", "lower_mcse", "upper_mcse"):
         summary[name] = np.where(extrapolated, np.nan, summary[name])
@@ -375,14 +381,61 @@ def as_persons(person: Mapping[str, Any] | pd.Series | pd.DataFrame) -> pd.DataF
     return pd.DataFrame([dict(person)])
 
 
-def _central_probability(fit: Any, lp: np.ndarray, site: str, index: np.ndarray | None) -> np.ndarray:
-    if site == "known" and index is not None:
-        effects = fit.maximum.site_effects if fit.method == "ml" else np.median(fit.site_effects(), axis=0)
-        lp = lp + effects[index[0]]
+def _check_groups(fit: Any, site: str) -> None:
+    """Refuse models whose points of one predictor would depend on the group that another one puts a person in."""
+    own = [factor.name for factor in fit.recipe.factors if fit.recipe.is_own(factor)]
+    if own:
+        raise EstimandError(
+            f"nomogram of {fit.provenance()['title'] or 'a model'}",
+            f"coefficients vary over {own[0]}, which are predictors themselves, so that no axis holds for everyone",
+            "Take risks(...), or a nomogram of a model with an interaction in place of the group",
+        )
+    others = [factor.name for factor in fit.recipe.factors if factor.name != fit.recipe.site]
+    if site == "known" and others:
+        raise EstimandError(
+            "nomogram of a known site",
+            f"the model also has {', '.join(others)}, so that a site alone does not say what its probability is",
+            "Take site='typical', 'new' or 'marginal'",
+        )
+
+
+def _slopes(fit: Any, site: str, site_name: str | None) -> list[tuple[int, int]]:
+    """Return which of what varies adds to which coefficient of a nomogram, as pairs of numbers; intercepts stay out."""
+    if site != "known" or site_name is None:
+        return []
+    return [(t, 1 + one.column) for t, one in enumerate(fit.recipe.varying) if one.column != INTERCEPT]
+
+
+def _draws(fit: Any, site: str, site_name: str | None) -> np.ndarray:
+    """Return the coefficients of a nomogram's site, shape (S, 1 + p), its intercept left out."""
+    draws = np.array(fit.coefficients(), dtype=float)
+    for t, place in _slopes(fit, site, site_name):
+        draws[:, place] += fit.group_effects()[t][:, list(fit.recipe.site_levels).index(str(site_name))]
+    return draws
+
+
+def _central(fit: Any, site: str, site_name: str | None) -> np.ndarray:
+    """Return the coefficients that points are made from, shape (1 + p,): posterior means, or the maximum."""
+    if fit.method != "ml":
+        return np.asarray(_draws(fit, site, site_name).mean(axis=0))
+    central = np.array(fit.maximum.coefficients, dtype=float)
+    for t, place in _slopes(fit, site, site_name):
+        central[place] += fit.maximum.effects[t][list(fit.recipe.site_levels).index(str(site_name))]
+    return central
+
+
+def _central_probability(
+    fit: Any, eta: LinearPredictor, lp: np.ndarray, lp_block: np.ndarray, site: str, site_name: str | None
+) -> np.ndarray:
     if site == "marginal":
-        repeated = np.broadcast_to(lp, (len(fit.coefficients()), len(lp)))
-        return np.median(site_probabilities(fit, repeated, site), axis=0)
-    return expit(np.asarray(lp, dtype=float))
+        # The spread of the nearest block, whose own log odds are taken out again.
+        moved = lp[None, :] - eta.log_odds()
+        return np.asarray(np.median(eta.probabilities(moved), axis=0))
+    if site == "known":
+        place = list(fit.recipe.site_levels).index(str(site_name))
+        effects = fit.maximum.site_effects if fit.method == "ml" else np.median(fit.site_effects(), axis=0)
+        lp = lp + effects[place]
+    return np.asarray(expit(np.asarray(lp, dtype=float)))
 
 
 def _value_text(variable: Variable, raw: Mapping[str, Any]) -> str:

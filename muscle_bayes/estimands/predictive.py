@@ -11,7 +11,8 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from muscle_bayes.errors import EstimandError
-from muscle_bayes.estimands.sites import check_site, site_offsets
+from muscle_bayes.estimands.linear_predictor import linear_predictor
+from muscle_bayes.estimands.sites import check_site
 from muscle_bayes.estimands.standardisation import analysis_set
 
 #: Draws that checks of the model use by default: their Monte Carlo error is a thirtieth of a posterior SD.
@@ -145,26 +146,31 @@ def predictive(
         cohort = table.dropna(subset=[event.column])
     persons = analysis_set(fit, cohort)
     every = fit.maximum.coefficients[None, :] if at_maximum else fit.coefficients()
-    kept = np.arange(len(every))
-    if draws is not None and draws < len(every):
-        kept = np.unique(np.linspace(0, len(every) - 1, draws).round().astype(int))
-    columns = [np.ones((len(persons), 1)), fit.recipe.matrix(persons)]
-    coefficients = every[kept].copy()
-    if site == "known" and fit.recipe.site_levels:
-        columns.append(np.eye(len(fit.recipe.site_levels))[fit.recipe.site_index(persons)])
-        effects = fit.maximum.site_effects[None, :] if at_maximum else fit.site_effects()[kept]
-        coefficients = np.column_stack([coefficients, effects])
-    elif not at_maximum:
-        coefficients[:, :1] += site_offsets(fit, site)[kept]
+    kept = kept_draws(len(every), draws)
+    eta = linear_predictor(
+        fit,
+        fit.recipe.matrix(persons),
+        site=site,
+        members=fit.recipe.group_index(persons) if site == "known" else None,
+        coefficients=every if at_maximum else None,
+        kept=None if at_maximum else kept,
+    )
     return Predictive(
         persons,
         event.happened(persons[event.column]),
-        np.column_stack(columns),
-        coefficients,
+        eta.columns,
+        eta.draws,
         fit.method,
         min(float(len(kept)), effective_draws(fit)),
         site,
     )
+
+
+def kept_draws(total: int, draws: int | None) -> np.ndarray:
+    """Return which draws a check uses, evenly spaced, shape (k,); None for all."""
+    if draws is None or draws >= total:
+        return np.arange(total)
+    return np.unique(np.linspace(0, total - 1, draws).round().astype(int))
 
 
 def effective_draws(fit: Any) -> float:

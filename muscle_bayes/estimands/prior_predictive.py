@@ -15,6 +15,7 @@ from muscle_bayes.inference.fit import hash_rows, software_versions
 from muscle_bayes.inference.support import Support, describe_support
 from muscle_bayes.specification import Model, Priors, load_model
 from muscle_bayes.specification.design import Design
+from muscle_bayes.specification.grouping import INTERCEPT
 from muscle_bayes.specification.recipe import Recipe
 
 _CELLS = 4_000_000
@@ -33,10 +34,10 @@ class PriorDraws:
         Of the draws.
     centred : numpy.ndarray, shape (S, 1 + p)
         The intercept at the means of all predictors, then the coefficients.
-    effects : numpy.ndarray, shape (S, J)
-        Site effects.
-    sd : numpy.ndarray, shape (S,)
-        Their standard deviation; zeros without a site term.
+    effects : tuple of numpy.ndarray, shape (S, J)
+        For each of `recipe.varying`, the effects of its groups.
+    sds : numpy.ndarray, shape (S, T)
+        Their standard deviations.
     """
 
     model: Model
@@ -45,8 +46,8 @@ class PriorDraws:
     design: Design
     seed: int
     centred: np.ndarray
-    effects: np.ndarray
-    sd: np.ndarray
+    effects: tuple[np.ndarray, ...]
+    sds: np.ndarray
     method: str = "prior"
 
     def coefficients(self) -> np.ndarray:
@@ -54,13 +55,13 @@ class PriorDraws:
         intercept = self.centred[:, 0] - self.centred[:, 1:] @ self.recipe.centre
         return np.column_stack([intercept, self.centred[:, 1:]])
 
-    def site_effects(self) -> np.ndarray:
-        """Return the draws of the site effects, shape (S, J)."""
+    def group_effects(self) -> tuple[np.ndarray, ...]:
+        """Return the draws of what varies by group, each of shape (S, J)."""
         return self.effects
 
-    def site_sd(self) -> np.ndarray:
-        """Return the draws of their standard deviation, shape (S,)."""
-        return self.sd
+    def group_sds(self) -> np.ndarray:
+        """Return the draws of their standard deviations, shape (S, T)."""
+        return self.sds
 
     def mcse(self, values: np.ndarray, kind: Literal["mean", "median"] = "median") -> np.ndarray:
         """Return the Monte Carlo standard error of a mean, or of a median by its neighbouring order statistics.
@@ -80,7 +81,7 @@ class PriorDraws:
     def provenance(self) -> dict[str, Any]:
         """Say which priors and whose design a result came from."""
         recipe, frame = self.recipe, self.design.frame
-        used = [self.model.parsed_event.column, *recipe.raw_columns, *([recipe.site] if recipe.site else [])]
+        used = [self.model.parsed_event.column, *recipe.raw_columns, *recipe.group_columns]
         return {
             "model": self.model.name,
             "title": self.model.title,
@@ -121,8 +122,9 @@ def prior_predictive(
     pandas.DataFrame
         Canonical columns, then `label, variable, level, at, text`. First the ``prior prevalence`` of the analysis set
         and of a person with every predictor at its mean at a typical site, then the ``prior site odds ratio`` of a site one SD
-        above the mean against one that is one SD below it, then the ``prior odds ratio`` of every predictor per its
-        contrast, exposures first. `.attrs` hold a histogram of the prevalence and the observed one.
+        above the mean against one that is one SD below it (``prior ratio of odds ratios`` where a slope varies), then the
+        ``prior odds ratio`` of every predictor per its contrast, exposures first. `.attrs` hold a histogram of the prevalence
+        and the observed one.
 
     Raises
     ------
@@ -157,15 +159,21 @@ def prior_predictive(
         },
     ]  # fmt: skip
     values = [prevalence, expit(prior.centred[:, 0])]
-    if sites:
+    for t, one in enumerate(prior.recipe.varying):
+        intercept = one.column == INTERCEPT
+        contrast = 1.0 if intercept else _contrast(model, one.term)
+        what, per = ("site odds ratio", "") if intercept else ("ratio of odds ratios", f", per {contrast:g}")
+        group = "site" if one.factor == prior.recipe.site else f"group of {one.factor}"
+        between = "sites" if group == "site" else f"groups of {one.factor}"
         rows.append(
             {
-                "estimand": "prior site odds ratio", "contrast": "a site at +1 SD against one at \N{MINUS SIGN}1 SD",
-                "scale": "odds ratio", "label": "Sites", "population": "conditional on the covariates",
-                "site": "between sites", "null": 1.0,
+                "estimand": f"prior {what}", "contrast": f"a {group} at +1 SD against one at \N{MINUS SIGN}1 SD{per}",
+                "scale": "odds ratio" if intercept else "ratio of odds ratios",
+                "label": "Sites" if intercept and group == "site" else one.label,
+                "population": "conditional on the covariates", "site": f"between {between}", "null": 1.0,
             }
         )  # fmt: skip
-        values.append(np.exp(2 * prior.sd))
+        values.append(np.exp(2 * contrast * prior.sds[:, t]))
     described, drawn = pd.DataFrame(rows), np.column_stack(values)
     null = described.pop("null").to_numpy()
     summary = summarise_draws(drawn, prior, null=np.nan)
@@ -194,6 +202,11 @@ def prior_predictive(
     frame = frame[[*COLUMNS, "label", "variable", "level", "at", "text"]]
     frame.attrs = whole.attrs
     return frame
+
+
+def _contrast(model: Model, term: str) -> float:
+    exposures = [part for part in term.split(":") if part in model.exposures]
+    return model.exposures[exposures[0]].contrast if exposures else 1.0
 
 
 def _short(value: float) -> str:
@@ -225,24 +238,27 @@ def draw_priors(model: Model, design: Design, *, draws: int, seed: int) -> Prior
     recipe, normals = design.recipe, model.normal_priors()
     ordered = [normals["intercept"], *(normals[column.term] for column in recipe.columns)]
     mean, spread = np.array([p.mean for p in ordered]), np.array([p.sd for p in ordered])
-    sites = len(recipe.site_levels)
-    uniform = qmc.LatinHypercube(len(ordered) + 1 + sites, rng=np.random.default_rng(seed)).random(draws)
+    sizes = [len(factor.levels) for one in recipe.varying for factor in recipe.factors if factor.name == one.factor]
+    uniform = qmc.LatinHypercube(len(ordered) + sum(sizes) + len(sizes), rng=np.random.default_rng(seed)).random(draws)
     centred = mean + spread * norm.ppf(uniform[:, : len(ordered)])
-    sd = halfnorm.ppf(uniform[:, len(ordered)]) * (model.priors.site_sd.half_normal if recipe.site else 0.0)
-    effects = sd[:, None] * norm.ppf(uniform[:, len(ordered) + 1 :])
+    sds, effects, place = np.empty((draws, len(sizes))), [], len(ordered)
+    for t, (one, groups) in enumerate(zip(recipe.varying, sizes, strict=True)):
+        sds[:, t] = halfnorm.ppf(uniform[:, place]) * model.sd_prior(one.term, one.factor).scale
+        effects.append(sds[:, [t]] * norm.ppf(uniform[:, place + 1 : place + 1 + groups]))
+        place += 1 + groups
     support = describe_support(model, design, np.zeros(len(recipe.columns)))
-    return PriorDraws(model, recipe, support, design, seed, centred, effects, sd)
+    return PriorDraws(model, recipe, support, design, seed, centred, tuple(effects), sds)
 
 
 def _prevalence(prior: PriorDraws) -> np.ndarray:
-    """Return the mean probability of the analysis set in each draw, shape (S,), each person at their own site."""
+    """Return the mean probability of the analysis set in each draw, shape (S,), each person in their own groups."""
     design, n = prior.design, len(prior.design.y)
     total = np.zeros(len(prior.centred))
     step = max(1, _CELLS // len(total))
     for start in range(0, n, step):
         rows = slice(start, start + step)
         eta = prior.centred[:, :1] + prior.centred[:, 1:] @ design.X[rows].T
-        if prior.effects.shape[1]:
-            eta += prior.effects[:, design.site[rows]]
+        for one, effects in zip(prior.recipe.varying, prior.effects, strict=True):
+            eta += effects[:, design.groups[one.factor][rows]] * one.covariate(design.X[rows] + prior.recipe.centre)
         total += expit(eta).sum(axis=1)
     return total / n

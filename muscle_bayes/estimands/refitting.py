@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import pandas as pd
@@ -20,7 +21,7 @@ def without(model: Any, columns: Sequence[str]) -> Any:
     model : Model
         The model.
     columns : sequence of str
-        Raw columns or names in the formula; the site's column takes the random intercept out.
+        Raw columns or names in the formula; a column that makes groups takes what varies over them out.
 
     Returns
     -------
@@ -31,14 +32,17 @@ def without(model: Any, columns: Sequence[str]) -> Any:
     sources = {name: rule.source for name, rule in model.standardise.items()}
     gone = {name for name in model.parsed.names if name in columns or sources.get(name) in columns}
     terms = [":".join(term) for term in model.parsed.terms if not gone & set(term)]
-    groups = [f"(1|{group.factor})" for group in model.parsed.groups if group.factor not in columns]
+    groups = [group for group in map(partial(_group_without, gone=gone, columns=columns), model.parsed.groups) if group]
     kept = {name for term in terms for name in term.split(":")}
     priors = model.priors.model_copy(
-        update={"terms": {key: prior for key, prior in model.priors.terms.items() if key in terms}}
+        update={
+            "terms": {key: prior for key, prior in model.priors.terms.items() if key in terms},
+            "sds": {key: prior for key, prior in model.priors.sds.items() if key in _varying(groups)},
+        }
     )
     return model.model_copy(
         update={
-            "formula": f"{model.parsed.response} ~ {' + '.join([*(terms or ['1']), *groups])}",
+            "formula": f"{model.parsed.response} ~ {' + '.join([*(terms or ['1']), *map(str, groups)])}",
             "priors": priors,
             **{
                 table: {key: value for key, value in getattr(model, table).items() if key in kept}
@@ -46,6 +50,20 @@ def without(model: Any, columns: Sequence[str]) -> Any:
             },
         }
     )
+
+
+def _group_without(group: Any, *, gone: set[str], columns: Sequence[str]) -> Any:
+    """Return a group term without the slopes of what is gone; None where nothing of it is left."""
+    slopes = tuple(slope for slope in group.slopes if not gone & set(slope))
+    if set(group.columns) & {*gone, *columns} or not (group.intercept or slopes):
+        return None
+    return replace(group, slopes=slopes)
+
+
+def _varying(groups: Sequence[Any]) -> set[str]:
+    return {
+        f"{term}|{group.factor}" for group in groups for term in ["1", *(":".join(slope) for slope in group.slopes)]
+    }
 
 
 def refit(

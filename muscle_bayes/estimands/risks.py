@@ -73,7 +73,7 @@ def risks(
     site = site or ("known" if fit.recipe.site_levels else "typical")
     check_site(fit, site)
     persons, variables = analysis_set(fit, cohort), variables_of(fit)
-    site_index = fit.recipe.site_index(persons) if site == "known" else None
+    site_index = fit.recipe.group_index(persons) if site == "known" else None
     groups, names = _populations(persons, by, "analysis set" if cohort is None else "persons given")
     fixed = {next(iter(model_scale({k: v[0]}, variables))): _pair(k, v, variables) for k, v in (levels or {}).items()}
     chosen = list(terms) if terms is not None else [v.name for v in variables.values() if v.role == "exposure"]
@@ -84,8 +84,11 @@ def risks(
             raise EstimandError(
                 f"term {name!r}", "the model has no such predictor", f"Take one of {', '.join(variables)}"
             )
-        variable = variables[name]
-        low, high, words = _move(variable, persons, fit, per, fixed.get(name))
+    moves = [
+        (variables[name], *move) for name in chosen for move in _moves(variables[name], persons, fit, per, fixed.get(name))
+    ]
+    for variable, low, high, words in moves:
+        name = variable.name
         moved = [persons.assign(**{name: value}) for value in (low, high)]
         designs = [fit.recipe.matrix(frame) for frame in moved]
         shared: dict[str, Any] = {"site": site, "site_index": site_index}
@@ -173,6 +176,16 @@ def _pair(key: str, value: tuple[Any, Any], variables: Mapping[str, Variable]) -
     return low, high
 
 
+def _moves(
+    variable: Variable, persons: pd.DataFrame, fit: Any, per: float | None, fixed: tuple[Any, Any] | None
+) -> list[tuple[Any, Any, dict[str, str]]]:
+    """Return each contrast of a variable: one, but for a curve with several stated levels, each against its reference."""
+    if fixed is None and variable.compared:
+        base = variable.compared[0]
+        return [_move(variable, persons, fit, per, (base, level)) for level in variable.compared[1:]]
+    return [_move(variable, persons, fit, per, fixed)]
+
+
 def _move(
     variable: Variable, persons: pd.DataFrame, fit: Any, per: float | None, fixed: tuple[Any, Any] | None
 ) -> tuple[Any, Any, dict[str, str]]:
@@ -182,6 +195,12 @@ def _move(
     if fixed is None and variable.kind == "categorical":
         raise EstimandError(
             f"term {variable.name!r}", "it has several levels", f"Say which: levels={{'{variable.name}': (..., ...)}}"
+        )
+    if fixed is None and variable.curved and variable.kind == "numeric":
+        raise EstimandError(
+            f"term {variable.name!r}",
+            "it is a curve of a raw column, so that no step from a person's own value means the same for everyone",
+            f"Say levels={{'{variable.name}': (..., ...)}}, or [exposures.{variable.name}] levels = [...] in the model",
         )
     if fixed is not None:
         low, high = fixed
@@ -204,7 +223,7 @@ def _outside_shares(
     fit: Any, variable: Variable, moved: Sequence[pd.DataFrame], groups: np.ndarray, by: str | None
 ) -> np.ndarray:
     """Return for each population the share whom either level puts outside their own sex and age band's support."""
-    if variable.role != "exposure" or variable.kind != "standardised":
+    if variable.role != "exposure" or not (variable.kind == "standardised" or variable.curved):
         return np.full(groups.max() + 1 + (by is not None), np.nan)
     outside = np.logical_or.reduce([share_outside(fit, frame, variable.name) for frame in moved])
     shares = np.bincount(groups, weights=outside) / np.bincount(groups)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from os import cpu_count
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,8 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from muscle_bayes.errors import EstimandError
-from muscle_bayes.estimands.sites import check_site, site_offsets
+from muscle_bayes.estimands.linear_predictor import LinearPredictor, Members, linear_predictor
+from muscle_bayes.estimands.sites import check_site
 
 # A tile of 64 draws x 1,024 persons stays in the processor's cache: five times as fast as whole rows.
 _DRAWS, _PERSONS = 64, 1024
@@ -44,7 +44,7 @@ def analysis_set(fit: Any, cohort: Any = None) -> pd.DataFrame:
         raise EstimandError(
             "risks", "the fit was loaded without its persons", "Give them: load_fit(path, cohort=...) or cohort=..."
         )
-    needed = [*fit.recipe.raw_columns, *([fit.recipe.site] if fit.recipe.site else [])]
+    needed = [*fit.recipe.raw_columns, *fit.recipe.group_columns]
     frame = fit.recipe.standardise(frame.dropna(subset=[name for name in needed if name in frame]))
     if frame.empty:
         raise EstimandError("risks", "no person is complete on the model's columns", "Look at the missing values")
@@ -56,7 +56,7 @@ def mean_risks(
     designs: Sequence[np.ndarray],
     *,
     site: str,
-    site_index: np.ndarray | None = None,
+    site_index: Members = None,
     groups: np.ndarray | None = None,
     coefficients: np.ndarray | None = None,
 ) -> np.ndarray:
@@ -70,12 +70,12 @@ def mean_risks(
         Design rows of the same persons under k exposures.
     site : {"known", "typical", "new", "marginal"}
         See `muscle_bayes.estimands.sites`.
-    site_index : numpy.ndarray, shape (n,), optional
-        For "known": each person's site.
+    site_index : numpy.ndarray or mapping of str to numpy.ndarray, shape (n,), optional
+        For "known": each person's site, or groups by factor (`Recipe.group_index`).
     groups : numpy.ndarray, shape (n,) of int, optional
         0 to G - 1: averages are taken within each; by default over all.
     coefficients : numpy.ndarray, shape (S, 1 + p), optional
-        In place of the fit's draws; then no more than the typical site or the maximum's effects are known.
+        The maximum in place of the fit's draws, with the modes of its effects; a new site is then a typical one.
 
     Returns
     -------
@@ -87,99 +87,73 @@ def mean_risks(
     groups = np.zeros(n, dtype=int) if groups is None else np.asarray(groups)
     order = np.argsort(groups, kind="stable")
     sizes = np.bincount(groups)
-    at_maximum = coefficients is not None
-    draws = coefficients if coefficients is not None else fit.coefficients()
-    offsets, nodes = _site_parts(fit, site, site_index, len(draws), at_maximum)
+    if isinstance(site_index, np.ndarray):
+        site_index = {fit.recipe.site: site_index}
+    members = None if site_index is None else {name: np.asarray(at)[order] for name, at in site_index.items()}
+    parts = [linear_predictor(fit, X[order], site=site, members=members, coefficients=coefficients) for X in designs]
+    draws = parts[0].draws
     out = np.zeros((len(draws), len(sizes), len(designs)))
     sorted_groups = groups[order]
-    known = None if site != "known" or site_index is None else np.asarray(site_index)[order]
 
-    shifts = _shifts(designs)
-    if shifts is not None and np.abs(draws[:, 1:] @ shifts.T).max() > _LARGEST_SHIFT:
+    shifts = _shifts(parts)
+    if shifts is not None and np.abs(draws @ shifts.T).max() > _LARGEST_SHIFT:
         shifts = None
     for at in [list(range(len(designs)))] if shifts is not None else [[j] for j in range(len(designs))]:
-        columns = np.column_stack([np.ones(n), designs[at[0]]])[order]
-        if known is not None:
-            # Each person's site effect as further columns, so that one matrix product gives the whole linear predictor.
-            columns = np.column_stack([columns, np.eye(offsets.shape[1])[known]])
-            beta = np.column_stack([draws, offsets])
-        else:
-            beta = draws.copy()
-            beta[:, :1] += offsets
         sums = np.zeros((len(draws), len(sizes), len(at)))
-        further = np.zeros((len(draws), 1)) if shifts is None else draws[:, 1:] @ shifts.T
-        _accumulate(
-            sums,
-            np.ascontiguousarray(columns.T, dtype=np.float32),
-            beta.astype(np.float32),
-            sorted_groups,
-            nodes,
-            further,
-        )
+        further = np.zeros((len(draws), 1)) if shifts is None else draws @ shifts.T
+        _accumulate(sums, parts[at[0]], sorted_groups, further)
         out[:, :, at] = sums
     return out / sizes[None, :, None]
 
 
-def _site_parts(
-    fit: Any, site: str, index: np.ndarray | None, draws: int, at_maximum: bool
-) -> tuple[np.ndarray, list[tuple[float, np.ndarray]]]:
-    """Return what is added to the intercept (S, 1), or all sites' effects (S, J), and the nodes of the site integral."""
-    single = [(1.0, np.zeros((draws, 1), dtype=np.float32))]
-    if not fit.recipe.site_levels or site == "typical" or (site == "new" and at_maximum):
-        return np.zeros((draws, 1)), single
-    if site == "known":
-        if index is None:
-            raise EstimandError("site='known'", "the persons' sites are not given", "Add the site column")
-        return (fit.maximum.site_effects[None, :] if at_maximum else fit.site_effects()), single
-    if site == "new":
-        return site_offsets(fit, "new"), single
-    sd = np.full(draws, fit.maximum.site_sd) if at_maximum else fit.site_sd()
+def _nodes(eta: LinearPredictor) -> list[tuple[float, float]]:
+    """Return weights and places of the integral over group effects, in their SDs; one of weight 1 without it."""
+    if not eta.variances.shape[1]:
+        return [(1.0, 0.0)]
     # Gauss-Hermite: the integral of expit over N(0, sd) to 1e-6 with this many nodes.
-    count = 7 if sd.max() < 0.6 else 12 if sd.max() < 1.5 else 20
-    x, w = np.polynomial.hermite_e.hermegauss(count)
-    spread = sd[:, None].astype(np.float32)
-    return np.zeros((draws, 1)), [(float(b), np.float32(a) * spread) for a, b in zip(x, w / w.sum(), strict=True)]
+    largest = np.sqrt(eta.variances.max(axis=0) @ eta.squares.max(axis=0))
+    x, w = np.polynomial.hermite_e.hermegauss(7 if largest < 0.6 else 12 if largest < 1.5 else 20)
+    return [(float(b), float(a)) for a, b in zip(x, w / w.sum(), strict=True)]
 
 
-def _shifts(designs: Sequence[np.ndarray]) -> np.ndarray | None:
-    """Return what takes the first design to each other (k, p), where that is the same for every person; else None."""
+def _shifts(parts: Sequence[LinearPredictor]) -> np.ndarray | None:
+    """Return what takes the first design's columns to each other's (k, q), where it is the same for everyone; else None."""
     rows = []
-    for X in designs:
-        difference = X - designs[0]
-        if np.ptp(difference, axis=0).max(initial=0.0) > 1e-9:
+    for part in parts:
+        difference = part.columns - parts[0].columns
+        if np.ptp(difference, axis=0).max(initial=0.0) > 1e-9 or not np.array_equal(part.squares, parts[0].squares):
             return None
+        # A new site's slope is part of the draws: of one design as of another.
         rows.append(difference[0])
     return np.array(rows) if len(rows) > 1 else None
 
 
-def _accumulate(
-    out: np.ndarray,
-    columns: np.ndarray,
-    beta: np.ndarray,
-    groups: np.ndarray,
-    nodes: list[tuple[float, np.ndarray]],
-    further: np.ndarray,
-) -> None:
+def _accumulate(out: np.ndarray, eta: LinearPredictor, groups: np.ndarray, further: np.ndarray) -> None:
     """Add the sums of probabilities of each group.
 
     Parameters
     ----------
     out : numpy.ndarray, shape (S, G, k)
         Added to.
-    columns, beta : numpy.ndarray, shape (q, n) and (S, q), float32
+    eta : LinearPredictor
         Of the first design.
     groups : numpy.ndarray, shape (n,)
         Sorted.
-    nodes : list of (weight, offset (S, 1))
-        Of the integral over sites.
     further : numpy.ndarray, shape (S, k)
         What each design adds to everyone's log odds of the first.
     """
+    columns = np.ascontiguousarray(eta.columns.T, dtype=np.float32)
+    beta, nodes = eta.draws.astype(np.float32), _nodes(eta)
+    # With slopes that are integrated out each person has an SD of their own; else it is one number a draw.
+    own_sd = bool(eta.squares.shape[1]) and bool(np.ptp(eta.squares, axis=0).max() > 0)
+    variances, squares = eta.variances.astype(np.float32), np.ascontiguousarray(eta.squares.T, dtype=np.float32)
+    sd = np.zeros((len(beta), 1)) if own_sd else np.sqrt(eta.variances @ eta.squares[:1].T)
     # One exponential for all designs and nodes: P = 1 / (1 + exp(-eta) exp(-shift)), and the shift is one number a draw.
     factors = [
-        [(np.float32(weight), np.exp(-(further[:, [k]] + spread)).astype(np.float32)) for weight, spread in nodes]
+        [(np.float32(weight), np.float32(place), np.exp(-(further[:, [k]] + place * sd)).astype(np.float32))
+         for weight, place in nodes]
         for k in range(further.shape[1])
-    ]
+    ]  # fmt: skip
 
     def share(start: int) -> None:
         rows = slice(start, min(start + _DRAWS, len(beta)))
@@ -196,9 +170,12 @@ def _accumulate(
             np.exp(inverse_odds, out=inverse_odds)
             inside = groups[tile]
             starts = np.flatnonzero(np.r_[True, inside[1:] != inside[:-1]])
+            spread = np.sqrt(variances[rows] @ squares[:, tile]) if own_sd else None
             for k, parts in enumerate(factors):
-                for weight, factor in parts:
+                for weight, place, factor in parts:
                     np.multiply(inverse_odds, factor[rows], out=probability)
+                    if spread is not None:
+                        probability *= np.exp(-place * spread)
                     probability += np.float32(1)
                     np.reciprocal(probability, out=probability)
                     if len(starts) == 1:
@@ -206,6 +183,9 @@ def _accumulate(
                     else:
                         out[rows, inside[starts], k] += weight * np.add.reduceat(probability, starts, axis=1)
 
+    # Here and not at the top: whoever has a fit has loaded inference already, whoever has not should not wait for it.
+    from muscle_bayes.inference.density import available_threads
+
     # Threads write to different rows; NumPy computes outside the interpreter's lock.
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(min(cpu_count() or 1, 8)) as pool:
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(available_threads(8)) as pool:
         list(pool.map(share, range(0, len(beta), _DRAWS)))

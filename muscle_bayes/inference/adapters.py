@@ -16,6 +16,7 @@ from muscle_bayes.inference.problem import GroupTerm, LogitProblem
 from muscle_bayes.inference.sampling import nuts_posterior
 from muscle_bayes.specification.bayesian_models import to_pymc
 from muscle_bayes.specification.design import Design
+from muscle_bayes.specification.grouping import INTERCEPT
 from muscle_bayes.specification.model import Model
 
 CHAINS = 4
@@ -64,19 +65,29 @@ def logit_problem(model: Model, design: Design) -> LogitProblem:
     Returns
     -------
     LogitProblem
-        The intercept of the centred design first; one random intercept, or none.
+        The intercept of the centred design first; then whatever varies by group, by columns that are not centred, as in
+        Bambi and lme4.
     """
     priors = model.normal_priors()
     ordered = [priors["intercept"], *(priors[column.term] for column in design.recipe.columns)]
-    site = design.recipe.site
-    groups = (GroupTerm(f"1|{site}", design.site, len(design.recipe.site_levels)),) if site else ()
+    recipe = design.recipe
+    raw, n_levels = design.X + recipe.centre, {factor.name: len(factor.levels) for factor in recipe.factors}
+    groups = tuple(
+        GroupTerm(
+            one.label,
+            design.groups[one.factor],
+            n_levels[one.factor],
+            None if one.column == INTERCEPT else one.covariate(raw),
+        )
+        for one in recipe.varying
+    )
     return LogitProblem(
         y=design.y,
         X=np.column_stack([np.ones(len(design.y)), design.X]),
         groups=groups,
         prior_mean=np.array([prior.mean for prior in ordered]),
         prior_sd=np.array([prior.sd for prior in ordered]),
-        sd_scale=np.full(len(groups), model.priors.site_sd.half_normal),
+        sd_scale=np.array([model.sd_prior(one.term, one.factor).scale for one in recipe.varying]),
     )
 
 
@@ -98,7 +109,8 @@ def run_laplace(model: Model, design: Design, *, draws: int, seed: int) -> Engin
         `sample_stats.attrs` hold ess, khat and log_evidence; each criterion that is not met is a failure.
     """
     found = laplace_posterior(logit_problem(model, design), draws, seed, least_ess=min(1000.0, 0.4 * draws))
-    chained = _draws(_chains(found.beta), [_chains(effect) for effect in found.effects], _chains(found.sd), design)
+    effects, sds = [_chains(effect) for effect in found.effects], [_chains(sd) for sd in found.sd.T]
+    chained = Draws.from_centred(_chains(found.beta), design.recipe, effects, sds)
     stats = xr.Dataset(
         {"log_weight": (("chain", "draw"), _chains(found.raw_log_weights[found.raw_index]))},
         attrs={"ess": found.ess, "khat": found.khat, "log_evidence": found.log_evidence},
@@ -132,7 +144,8 @@ def run_nuts(model: Model, design: Design, *, draws: int, seed: int) -> EngineRe
         Chains with their diagnostics.
     """
     found = nuts_posterior(logit_problem(model, design), draws // CHAINS, chains=CHAINS, seed=seed)
-    return _sampled("nuts", _draws(found.beta, found.effects, found.sd, design), found.statistics, design)
+    draws_ = Draws.from_centred(found.beta, design.recipe, found.effects, list(np.moveaxis(found.sd, -1, 0)))
+    return sampled("nuts", draws_, found.statistics, design)
 
 
 def run_pymc(model: Model, design: Design, *, draws: int, seed: int, progress: bool) -> EngineResult:
@@ -170,7 +183,7 @@ def run_pymc(model: Model, design: Design, *, draws: int, seed: int, progress: b
     found = Draws.from_dataset(trace["posterior"].to_dataset(), design.recipe)
     stats = trace["sample_stats"].to_dataset()
     names = {"diverging": "diverging", "energy": "energy", "depth": "tree_depth", "n_steps": "n_steps"}
-    return _sampled("pymc", found, {ours: stats[theirs].to_numpy() for theirs, ours in names.items()}, design)
+    return sampled("pymc", found, {ours: stats[theirs].to_numpy() for theirs, ours in names.items()}, design)
 
 
 def run_ml(model: Model, design: Design) -> EngineResult:
@@ -184,7 +197,7 @@ def run_ml(model: Model, design: Design) -> EngineResult:
     Returns
     -------
     EngineResult
-        The maximum with Wald intervals; a site SD of 0 has none, and is said.
+        The maximum with Wald intervals; an SD of 0 has none, and is said.
     """
     found = maximum_likelihood(logit_problem(model, design))
     recipe = design.recipe
@@ -193,16 +206,17 @@ def run_ml(model: Model, design: Design) -> EngineResult:
     maximum = Maximum(
         coefficients=uncentre @ found.coefficients,
         covariance=uncentre @ found.covariance @ uncentre.T,
-        site_sd=float(found.sd[0]) if recipe.site else None,
-        site_effects=found.effects[0] if recipe.site else np.empty(0),
+        sds=tuple(float(sd) for sd in found.sd),
+        effects=tuple(found.effects),
+        site=next((t for t, one in enumerate(recipe.varying) if one.name == f"1|{recipe.site}"), None),
         log_likelihood=-found.deviance / 2,
     )
     estimates = dict(
         zip(["Intercept", *(column.label for column in recipe.columns)], maximum.coefficients, strict=True)
     )
     errors = list(np.sqrt(np.diag(maximum.covariance)))
-    if recipe.site:
-        estimates[f"1|{recipe.site}_sigma"] = float(found.sd[0])
+    for one, sd in zip(recipe.varying, maximum.sds, strict=True):
+        estimates[f"{one.label}_sigma"] = sd
         errors.append(np.nan)
     rows = {"estimate": pd.Series(estimates), "se": pd.Series(errors, index=list(estimates))}
     parameters = pd.DataFrame(rows)
@@ -216,18 +230,31 @@ def run_ml(model: Model, design: Design) -> EngineResult:
     if found.message:
         findings.append(Finding("warning", found.message))
     measures: dict[str, Any] = {"log likelihood": maximum.log_likelihood}
-    if recipe.site:
-        measures["p-value of site SD = 0"] = float(found.sd_p_value[0])
+    for one, p_value in zip(recipe.varying, found.sd_p_value, strict=True):
+        what = "site SD = 0" if one.name == f"1|{recipe.site}" else f"SD = 0 of {one.label}"
+        measures[f"p-value of {what}"] = float(p_value)
     return EngineResult("ml", Diagnostics(tuple(findings), measures, parameters), maximum=maximum)
 
 
-def _draws(beta: np.ndarray, effects: list[np.ndarray], sd: np.ndarray, design: Design) -> Draws:
-    """Lay centred coefficients (chains, draws, q) out as draws; the only group term is the site, if there is one."""
-    site = design.recipe.site is not None
-    return Draws.from_centred(beta, design.recipe, effects[0] if site else None, sd[..., 0] if site else None)
+def sampled(method: Method, draws: Draws, stats: dict[str, np.ndarray], design: Design) -> EngineResult:
+    """Return chains with their diagnostics.
 
+    Parameters
+    ----------
+    method : str
+        The engine.
+    draws : Draws
+        Chains.
+    stats : dict of str to numpy.ndarray, shape (chains, draws)
+        Sampler statistics, `diverging` and `energy` among them.
+    design : Design
+        The analysis set.
 
-def _sampled(method: Method, draws: Draws, stats: dict[str, np.ndarray], design: Design) -> EngineResult:
+    Returns
+    -------
+    EngineResult
+        With the findings of `chain_findings`.
+    """
     from arviz_stats.base import array_stats
 
     parameters = summarise_parameters(draws, design.recipe)

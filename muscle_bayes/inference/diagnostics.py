@@ -82,13 +82,16 @@ def parameter_arrays(draws: Draws, recipe: Recipe) -> dict[str, np.ndarray]:
     Returns
     -------
     dict of str to numpy.ndarray, shape (chains, draws)
-        Intercept, coefficients, site SD, site effects.
+        Intercept (or thresholds), coefficients, then SD and effects of each that varies by group.
     """
     named = {"Intercept": draws.intercept}
+    if draws.thresholds is not None:
+        named = {f"threshold[{k}]": draws.thresholds[..., k] for k in range(draws.thresholds.shape[-1])}
     named |= {column.label: draws.coefficients[..., i] for i, column in enumerate(recipe.columns)}
-    if draws.site_sd is not None:
-        named[f"1|{recipe.site}_sigma"] = draws.site_sd
-        named |= {f"1|{recipe.site}[{level}]": draws.site_effects[..., j] for j, level in enumerate(recipe.site_levels)}
+    factors = {factor.name: factor for factor in recipe.factors}
+    for one, sd, effects in zip(recipe.varying, draws.sds, draws.effects, strict=True):
+        named[f"{one.label}_sigma"] = sd
+        named |= {f"{one.label}[{level}]": effects[..., j] for j, level in enumerate(factors[one.factor].levels)}
     return named
 
 
@@ -231,17 +234,7 @@ def design_findings(design: Design, *, priors: bool = True) -> list[Finding]:
                 + ("the priors decide much" if priors else "maximum likelihood is biased"),
             )
         )
-    spread = design.X.std(axis=0)
-    if design.X.shape[1] > 1 and (spread > 0).all():
-        condition = np.linalg.cond(design.X / spread)
-        if condition > 30:
-            found.append(
-                Finding(
-                    "warning",
-                    f"collinearity: the scaled design has condition number {condition:.0f}, above 30; "
-                    "single coefficients are hard to tell apart",
-                )
-            )
+    found += collinearity_findings(design)
     if recipe.site:
         events = np.bincount(design.site, weights=y, minlength=len(recipe.site_levels))
         persons = np.bincount(design.site, minlength=len(recipe.site_levels))
@@ -253,15 +246,59 @@ def design_findings(design: Design, *, priors: bool = True) -> list[Finding]:
                         f"site {level}: {int(count)} events among {n} participants; its effect rests on other sites and the prior",
                     )
                 )
-        if len(recipe.site_levels) < 10:
-            so = (
-                "the site SD rests partly on its prior, and the intercept is less certain than a maximum-likelihood fit says"
-                if priors
-                else "the site SD has no interval here, and the Wald interval of the intercept is too narrow"
-            )
-            text = f"{len(recipe.site_levels)} sites tell little about how much sites differ: {so}; odds ratios are not affected"
-            found.append(Finding("note", text))
+    found += few_sites_findings(design, priors=priors)
     return found
+
+
+def collinearity_findings(design: Design) -> list[Finding]:
+    """Return a warning where single coefficients are hard to tell apart.
+
+    Parameters
+    ----------
+    design : Design
+        The analysis set.
+
+    Returns
+    -------
+    list of Finding
+        One, or none.
+    """
+    spread = design.X.std(axis=0)
+    if design.X.shape[1] < 2 or not (spread > 0).all():
+        return []
+    condition = np.linalg.cond(design.X / spread)
+    if condition <= 30:
+        return []
+    text = f"collinearity: the scaled design has condition number {condition:.0f}, above 30; "
+    return [Finding("warning", text + "single coefficients are hard to tell apart")]
+
+
+def few_sites_findings(design: Design, *, priors: bool) -> list[Finding]:
+    """Return a note where few sites tell little about their spread.
+
+    Parameters
+    ----------
+    design : Design
+        The analysis set.
+    priors : bool
+        Whether the fit has priors.
+
+    Returns
+    -------
+    list of Finding
+        One, or none.
+    """
+    sites = len(design.recipe.site_levels) if design.recipe.site else 10
+    if sites >= 10:
+        return []
+    so = (
+        "the site SD rests partly on its prior, and the intercept is less certain than a maximum-likelihood fit says"
+        if priors
+        else "the site SD has no interval here, and the Wald interval of the intercept is too narrow"
+    )
+    return [
+        Finding("note", f"{sites} sites tell little about how much sites differ: {so}; odds ratios are not affected")
+    ]
 
 
 def _fail(text: str) -> Finding:

@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from muscle_bayes.specification.group_models import blocks_of
 from muscle_bayes.specification.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class Draws:
-    """Equally weighted draws of a logistic model with a random site intercept.
+    """Equally weighted draws of a logistic model with random intercepts and slopes.
 
     Attributes
     ----------
@@ -21,20 +22,23 @@ class Draws:
         Of the columns as they are (not centred), as Bambi reports it.
     coefficients : numpy.ndarray, shape (chains, draws, p)
         In the order of `Recipe.columns`.
-    site_effects : numpy.ndarray, shape (chains, draws, J)
-        Log odds of each site against the typical one; J is 0 without a site term.
-    site_sd : numpy.ndarray, shape (chains, draws) or None
-        Their standard deviation; None without a site term.
+    effects : tuple of numpy.ndarray, shape (chains, draws, J)
+        For each of `Recipe.varying`, what each group adds to the average coefficient.
+    sds : tuple of numpy.ndarray, shape (chains, draws)
+        For each of `Recipe.varying`, the standard deviation of these.
+    thresholds : numpy.ndarray, shape (chains, draws, K - 1), optional
+        Of an ordered outcome, of the columns as they are; its intercept is 0.
     """
 
     intercept: np.ndarray
     coefficients: np.ndarray
-    site_effects: np.ndarray
-    site_sd: np.ndarray | None
+    effects: tuple[np.ndarray, ...] = ()
+    sds: tuple[np.ndarray, ...] = ()
+    thresholds: np.ndarray | None = None
 
     @classmethod
     def from_centred(
-        cls, centred: np.ndarray, recipe: Recipe, site_effects: np.ndarray | None, site_sd: np.ndarray | None
+        cls, centred: np.ndarray, recipe: Recipe, effects: Sequence[np.ndarray] = (), sds: Sequence[np.ndarray] = ()
     ) -> "Draws":
         """Build draws from coefficients of the centred design.
 
@@ -44,10 +48,8 @@ class Draws:
             The intercept of the centred columns first.
         recipe : Recipe
             With the column means.
-        site_effects : numpy.ndarray, shape (chains, draws, J), optional
-            Log odds.
-        site_sd : numpy.ndarray, shape (chains, draws), optional
-            Log odds.
+        effects, sds : sequence of numpy.ndarray, shapes (chains, draws, J) and (chains, draws)
+            One of each for each of `Recipe.varying`, whose columns are not centred.
 
         Returns
         -------
@@ -56,17 +58,18 @@ class Draws:
         """
         coefficients = centred[..., 1:]
         intercept = centred[..., 0] - coefficients @ recipe.centre
-        effects = np.empty((*intercept.shape, 0)) if site_effects is None else site_effects
-        return cls(intercept, coefficients, effects, site_sd)
+        return cls(intercept, coefficients, tuple(effects), tuple(sds))
 
     @property
     def flat(self) -> "Draws":
-        """The same draws, chain after chain, with one axis for them: (S,), (S, p), (S, J), (S,)."""
+        """The same draws, chain after chain, with one axis for them: (S,), (S, p), and (S, J) and (S,) of each that varies."""
+        size = self.intercept.size
         return Draws(
             self.intercept.reshape(-1),
-            self.coefficients.reshape(self.intercept.size, self.coefficients.shape[-1]),
-            self.site_effects.reshape(self.intercept.size, self.site_effects.shape[-1]),
-            None if self.site_sd is None else self.site_sd.reshape(-1),
+            self.coefficients.reshape(size, self.coefficients.shape[-1]),
+            tuple(effects.reshape(size, effects.shape[-1]) for effects in self.effects),
+            tuple(sd.reshape(-1) for sd in self.sds),
+            None if self.thresholds is None else self.thresholds.reshape(size, -1),
         )
 
     def to_dataset(self, recipe: Recipe) -> xr.Dataset:
@@ -80,11 +83,17 @@ class Draws:
         Returns
         -------
         xarray.Dataset
-            `Intercept`, one variable a term, ``1|site_sigma`` and ``1|site``.
+            `Intercept` (of an ordered outcome `threshold`), one variable a term, ``1|site_sigma`` and ``1|site``, and likewise
+            for slopes.
         """
         chains, draws = self.intercept.shape
         sample = ("chain", "draw")
-        data: dict[str, xr.DataArray] = {"Intercept": xr.DataArray(self.intercept, dims=sample)}
+        data: dict[str, xr.DataArray] = {}
+        if self.thresholds is None:
+            data["Intercept"] = xr.DataArray(self.intercept, dims=sample)
+        else:
+            places = {"threshold_dim": pd.RangeIndex(self.thresholds.shape[-1])}
+            data["threshold"] = xr.DataArray(self.thresholds, dims=(*sample, "threshold_dim"), coords=places)
         for label in dict.fromkeys(column.term for column in recipe.columns):
             at = [i for i, column in enumerate(recipe.columns) if column.term == label]
             levels = [recipe.columns[i].level for i in at]
@@ -95,12 +104,20 @@ class Draws:
                 data[label] = xr.DataArray(
                     values, dims=(*sample, f"{label}_dim"), coords={f"{label}_dim": coordinate(levels)}
                 )
-        if recipe.site and self.site_sd is not None:
-            name, dim = f"1|{recipe.site}", f"{recipe.site}__factor_dim"
-            data[f"{name}_sigma"] = xr.DataArray(self.site_sd, dims=sample)
-            data[name] = xr.DataArray(
-                self.site_effects, dims=(*sample, dim), coords={dim: coordinate(recipe.site_levels)}
-            )
+        factors = {factor.name: factor for factor in recipe.factors}
+        for name, members in blocks_of(recipe.varying).items():
+            first = recipe.varying[members[0]]
+            factor = factors[first.factor]
+            coords = {factor.dim: coordinate(factor.levels)}
+            if first.level is None:
+                data[f"{name}_sigma"] = xr.DataArray(self.sds[members[0]], dims=sample)
+                data[name] = xr.DataArray(self.effects[members[0]], dims=(*sample, factor.dim), coords=coords)
+                continue
+            own = f"{first.term}__expr_dim"
+            levels = {own: coordinate([str(recipe.varying[t].level) for t in members])}
+            sds, effects = (np.stack([values[t] for t in members], axis=-1) for values in (self.sds, self.effects))
+            data[f"{name}_sigma"] = xr.DataArray(sds, dims=(*sample, own), coords=levels)
+            data[name] = xr.DataArray(effects, dims=(*sample, factor.dim, own), coords={**coords, **levels})
         return xr.Dataset(data, coords={"chain": pd.RangeIndex(chains), "draw": pd.RangeIndex(draws)})
 
     @classmethod
@@ -120,7 +137,12 @@ class Draws:
             Plain arrays.
         """
         sample = ("chain", "draw")
-        intercept = posterior["Intercept"].transpose(*sample).values
+        thresholds = None
+        if "threshold" in posterior:
+            thresholds = posterior["threshold"].transpose(*sample, "threshold_dim").values
+            intercept = np.zeros(thresholds.shape[:2])
+        else:
+            intercept = posterior["Intercept"].transpose(*sample).values
         blocks = []
         for label in dict.fromkeys(column.term for column in recipe.columns):
             values = posterior[label]
@@ -130,11 +152,18 @@ class Draws:
             else:
                 blocks.append(values.sel({f"{label}_dim": levels}).transpose(*sample, f"{label}_dim").values)
         coefficients = np.concatenate(blocks, axis=-1) if blocks else np.empty((*intercept.shape, 0))
-        if recipe.site is None:
-            return cls(intercept, coefficients, np.empty((*intercept.shape, 0)), None)
-        name, dim = f"1|{recipe.site}", f"{recipe.site}__factor_dim"
-        effects = posterior[name].sel({dim: list(recipe.site_levels)}).transpose(*sample, dim).values
-        return cls(intercept, coefficients, effects, posterior[f"{name}_sigma"].transpose(*sample).values)
+        all_effects, all_sds = [], []
+        factors = {factor.name: factor for factor in recipe.factors}
+        for one in recipe.varying:
+            effects, sd = posterior[one.name], posterior[f"{one.name}_sigma"]
+            if one.level is not None:
+                level = {f"{one.term}__expr_dim": one.level}
+                effects, sd = effects.sel(level), sd.sel(level)
+            factor = factors[one.factor]
+            effects = effects.sel({factor.dim: list(factor.levels)})
+            all_effects.append(effects.transpose(*sample, factor.dim).values)
+            all_sds.append(sd.transpose(*sample).values)
+        return cls(intercept, coefficients, tuple(all_effects), tuple(all_sds), thresholds)
 
 
 def coordinate(values: Sequence[Any] | np.ndarray) -> pd.Index:

@@ -4,12 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import xarray as xr
 
 from muscle_bayes.errors import InvalidValueError
 from muscle_bayes.inference.adapters import CHAINS, EngineResult, run_laplace, run_ml, run_nuts, run_pymc
 from muscle_bayes.inference.diagnostics import Finding, design_findings
 from muscle_bayes.inference.fit import Fit, hash_rows
+from muscle_bayes.inference.ordinal_engines import run_ordinal
+from muscle_bayes.inference.ordinal_findings import ordinal_findings
 from muscle_bayes.inference.support import describe_support
 from muscle_bayes.specification.catalogue import load_model
 from muscle_bayes.specification.design import Design
@@ -41,7 +44,8 @@ def fit(
         `laplace` corrects a Laplace approximation by importance sampling and certifies the result; `nuts` samples the
         posterior from our own log density; `auto` takes `laplace` where it certifies itself, else `nuts`, and says so.
         `pymc` samples the PyMC model, which is slower and shares no code with the other two below the design matrix. All
-        samplers are nutpie's. `ml` maximises the marginal likelihood, as lme4's glmer does, and ignores the priors.
+        samplers are nutpie's. `ml` maximises the marginal likelihood, as lme4's glmer does, and ignores the priors. For an
+        ordered outcome there is no `laplace`: `auto` samples, and `ml` is that of R's ordinal::clmm.
     seed : int
         Seed of every random number.
     draws : int
@@ -83,25 +87,38 @@ def fit(
     reuse = ""
     if method != "ml":
         reuse = require_new_data(model, design, overlaps_nako=overlaps_nako, force_published=force_published)
-    if method == "ml":
+    if model.family == "cumulative":
+        result = run_ordinal(model, design, method, draws=draws, seed=seed, progress=progress)
+    elif method == "ml":
         result = run_ml(model, design)
     elif method == "pymc":
         result = run_pymc(model, design, draws=draws, seed=seed, progress=progress)
     elif method == "nuts":
         result = run_nuts(model, design, draws=draws, seed=seed)
-    else:
+    elif method == "laplace":
         result = run_laplace(model, design, draws=draws, seed=seed)
-        if method == "auto" and not result.diagnostics.passed:
-            reasons = "; ".join(finding.text for finding in result.diagnostics.findings)
-            result = run_nuts(model, design, draws=draws, seed=seed)
-            note = Finding("note", f"sampled by NUTS because the Laplace posterior was not certified: {reasons}")
-            result = replace(
-                result, diagnostics=replace(result.diagnostics, findings=(*result.diagnostics.findings, note))
-            )
+    else:
+        result = _certified_or_sampled(model, design, draws=draws, seed=seed)
     if reuse:
         found = (*result.diagnostics.findings, Finding("warning", reuse))
         result = replace(result, diagnostics=replace(result.diagnostics, findings=found))
     return _assemble(model, design, result, seed)
+
+
+def _certified_or_sampled(model: Model, design: Design, *, draws: int, seed: int) -> EngineResult:
+    """Take the Laplace posterior where it vouches for itself, else sample, and say why."""
+    try:
+        result = run_laplace(model, design, draws=draws, seed=seed)
+        if result.diagnostics.passed:
+            return result
+        reasons = "; ".join(finding.text for finding in result.diagnostics.findings)
+        why = f"the Laplace posterior was not certified: {reasons}"
+    except InvalidValueError as error:
+        # Too many things vary for a grid of their SDs; what is wrong with the data, NUTS refuses as well.
+        why = f"the Laplace engine does not take this model: {error.where}, {error.problem}"
+    result = run_nuts(model, design, draws=draws, seed=seed)
+    findings = (*result.diagnostics.findings, Finding("note", f"sampled by NUTS because {why}"))
+    return replace(result, diagnostics=replace(result.diagnostics, findings=findings))
 
 
 def _assemble(model: Model, design: Design, result: EngineResult, seed: int) -> Fit:
@@ -115,9 +132,10 @@ def _assemble(model: Model, design: Design, result: EngineResult, seed: int) -> 
     else:
         assert result.maximum is not None
         centre = result.maximum.coefficients[1:]
-    site = [design.recipe.site] if design.recipe.site else []
-    used = list(dict.fromkeys([model.parsed_event.column, *design.recipe.raw_columns, *site]))
-    findings = (*result.diagnostics.findings, *design_findings(design, priors=result.maximum is None))
+    used = list(dict.fromkeys([model.parsed_event.column, *design.recipe.raw_columns, *design.recipe.group_columns]))
+    judge = ordinal_findings if model.family == "cumulative" else design_findings
+    findings = (*result.diagnostics.findings, *judge(design, priors=result.maximum is None))
+    counts = np.bincount(design.y.astype(int), minlength=len(design.categories))
     return Fit(
         model=model,
         method=result.method,
@@ -129,8 +147,9 @@ def _assemble(model: Model, design: Design, result: EngineResult, seed: int) -> 
         diagnostics=replace(result.diagnostics, findings=findings),
         flow=design.flow,
         n=len(design.y),
-        events=int(design.y.sum()),
+        events=int((design.y > 0).sum()),
         simulated=design.simulated,
         data_hash=hash_rows(design.frame[used]),
         cohort=design.frame,
+        categories=dict(zip(design.categories, counts.tolist(), strict=False)),
     )

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from muscle_bayes.errors import UnconvergedFitError
+from muscle_bayes.errors import EstimandError, UnconvergedFitError
 from muscle_bayes.inference.diagnostics import Diagnostics
 from muscle_bayes.inference.draws import Draws
 from muscle_bayes.inference.support import Support
@@ -42,6 +42,10 @@ class Maximum:
         Marginal, by the Laplace approximation (as lme4's default).
     site : int or None
         Which of them is the random intercept of the site.
+    thresholds : numpy.ndarray, shape (K - 1,), optional
+        Of an ordered outcome, of the columns as they are; its intercept is 0.
+    joint_covariance : numpy.ndarray, shape (K - 1 + p, K - 1 + p), optional
+        Of thresholds and coefficients.
     """
 
     coefficients: np.ndarray
@@ -50,6 +54,8 @@ class Maximum:
     effects: tuple[np.ndarray, ...]
     log_likelihood: float
     site: int | None = None
+    thresholds: np.ndarray | None = None
+    joint_covariance: np.ndarray | None = None
 
     @property
     def site_sd(self) -> float | None:
@@ -87,13 +93,15 @@ class Fit:
     flow : pandas.DataFrame
         From the table that was read to the analysis set, with counts.
     n, events : int
-        Participants and events of the analysis set.
+        Participants and events of the analysis set; of an ordered outcome, those above the lowest category.
     simulated : bool
         Whether the data are simulated.
     data_hash : str
         SHA-256 of the analysis set's columns.
     cohort : pandas.DataFrame or None
         The analysis set; None after `load_fit` without a cohort.
+    categories : dict of str to int
+        Of an ordered outcome, the lowest first: participants in each; empty for an event.
     """
 
     model: Model
@@ -110,6 +118,7 @@ class Fit:
     simulated: bool
     data_hash: str
     cohort: pd.DataFrame | None = field(default=None, compare=False)
+    categories: dict[str, int] = field(default_factory=dict)
 
     @cached_property
     def _draws(self) -> Draws:
@@ -118,12 +127,17 @@ class Fit:
         assert self.maximum is not None
         # Risks of a maximum-likelihood fit come from draws of its Wald approximation; group effects stay at their modes.
         rng = np.random.default_rng(self.seed)
-        drawn = rng.multivariate_normal(
-            self.maximum.coefficients, self.maximum.covariance, size=(4, 1000), method="eigh"
-        )
         effects = tuple(np.broadcast_to(modes, (4, 1000, len(modes))) for modes in self.maximum.effects)
         sds = tuple(np.full((4, 1000), sd) for sd in self.maximum.sds)
-        return Draws(drawn[..., 0], drawn[..., 1:], effects, sds)
+        centre, covariance = self.maximum.coefficients, self.maximum.covariance
+        cut = self.maximum.thresholds
+        if cut is not None and self.maximum.joint_covariance is not None:
+            centre, covariance = np.concatenate([cut, centre[1:]]), self.maximum.joint_covariance
+        drawn = rng.multivariate_normal(centre, covariance, size=(4, 1000), method="eigh")
+        if cut is None:
+            return Draws(drawn[..., 0], drawn[..., 1:], effects, sds)
+        t = len(cut)
+        return Draws(np.zeros((4, 1000)), drawn[..., t:], effects, sds, np.sort(drawn[..., :t], axis=-1))
 
     def coefficients(self) -> np.ndarray:
         """Return draws of the coefficients.
@@ -136,6 +150,47 @@ class Fit:
         """
         flat = self._draws.flat
         return np.column_stack([flat.intercept, flat.coefficients])
+
+    def thresholds(self) -> np.ndarray:
+        """Return draws of the thresholds of an ordered outcome.
+
+        Returns
+        -------
+        numpy.ndarray, shape (S, K - 1)
+            Log odds of lying in category k or below for a person whose design columns are 0, at the typical site, for k from
+            the lowest of `categories` to the last but one; chain after chain, as `coefficients`.
+
+        Raises
+        ------
+        EstimandError
+            Where the outcome is an event, which has an intercept instead.
+        """
+        found = self._draws.flat.thresholds
+        if found is None:
+            raise EstimandError(
+                f"fit of {self.model.name!r}", "its outcome is an event, which has no thresholds", "Take coefficients()"
+            )
+        return found
+
+    def at_least(self, category: str | int) -> "Fit":
+        """Return this fit of an ordered outcome as one of the event "this category or higher".
+
+        Every estimand of a probability takes it: its intercept is minus the threshold below the category, its odds ratios are
+        those of the ordered outcome. See `muscle_bayes.inference.ordinal_event.event_fit`.
+
+        Parameters
+        ----------
+        category : str or int
+            One of `categories` but the lowest.
+
+        Returns
+        -------
+        Fit
+            Of family ``bernoulli``; refits of it are logistic regressions of that event.
+        """
+        from muscle_bayes.inference.ordinal_event import event_fit
+
+        return event_fit(self, category)
 
     def group_effects(self) -> tuple[np.ndarray, ...]:
         """Return draws of everything that varies by group.
@@ -262,8 +317,10 @@ class Fit:
         Returns
         -------
         dict
-            model, title, outcome, method, seed, n, events, sites, simulated, interval, data_hash, converged, versions.
+            model, title, outcome, method, seed, n, events, sites, simulated, interval, data_hash, converged, versions; of an
+            ordered outcome `events` is None, and family and categories are added.
         """
+        ordered = {"events": None, "family": self.model.family, "categories": dict(self.categories)}
         return {
             "model": self.model.name,
             "title": self.model.title,
@@ -278,6 +335,7 @@ class Fit:
             "data_hash": self.data_hash,
             "converged": self.diagnostics.passed,
             "versions": software_versions(),
+            **(ordered if self.categories else {}),
         }
 
     def summary(self) -> pd.DataFrame:
@@ -299,9 +357,14 @@ class Fit:
     def __repr__(self) -> str:
         """Return what was fitted, to how many, and the verdict of the gate."""
         simulated = " (simulated data)" if self.simulated else ""
-        run = f"{self.method}, seed {self.seed}: {self.n:,} participants, {self.events:,} events"
+        run = f"{self.method}, seed {self.seed}: {self._size}"
         head = f"{self.model.title or self.model.name}{simulated}\n{self.model.parsed}\n{run}"
         return f"{head}\n{self.diagnostics}\n{self.summary().to_string(float_format=lambda value: f'{value:.3g}')}"
+
+    @property
+    def _size(self) -> str:
+        outcome = f"{len(self.categories)} ordered categories" if self.categories else f"{self.events:,} events"
+        return f"{self.n:,} participants, {outcome}"
 
     def _repr_html_(self) -> str:
         simulated = " <em>(simulated data)</em>" if self.simulated else ""
@@ -309,7 +372,7 @@ class Fit:
         findings = "".join(f"<li>{finding.kind}: {finding.text}</li>" for finding in self.diagnostics.findings)
         return (
             f"<p><strong>{self.model.title or self.model.name}</strong>{simulated}<br><code>{self.model.parsed}</code><br>"
-            f"{self.method}, seed {self.seed}: {self.n:,} participants, {self.events:,} events<br>"
+            f"{self.method}, seed {self.seed}: {self._size}<br>"
             f"Gate {self.diagnostics.verdict}</p><ul>{findings}</ul>{table}"
         )
 

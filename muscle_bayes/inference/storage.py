@@ -14,10 +14,13 @@ from muscle_bayes.errors import FitFileError
 from muscle_bayes.inference.diagnostics import Diagnostics, Finding
 from muscle_bayes.inference.fit import Fit, Maximum, hash_rows, software_versions
 from muscle_bayes.inference.support import Support
+from muscle_bayes.specification.grouping import Factor, Varying
 from muscle_bayes.specification.model import Model
 from muscle_bayes.specification.recipe import Column, Recipe, Standardisation
+from muscle_bayes.specification.splines import SplineBasis
+from muscle_bayes.specification.transforms import Smooth, call_of
 
-FORMAT = 1
+FORMAT = 2
 
 
 def save_fit(fit: Fit, path: str | Path, *, rows: bool = False) -> Path:
@@ -139,6 +142,7 @@ def load_fit(path: str | Path, cohort: Any = None) -> Fit:
         simulated=about["simulated"],
         data_hash=about["data_hash"],
         cohort=frame,
+        categories=about.get("categories", {}),
     )
 
 
@@ -147,7 +151,6 @@ def _describe(fit: Fit, *, rows: bool) -> dict[str, Any]:
     maximum = None
     if fit.maximum is not None:
         maximum = {name: _plain(getattr(fit.maximum, name)) for name in Maximum.__dataclass_fields__}
-    site = [recipe.site] if recipe.site else []
     return {
         "format": FORMAT,
         "versions": software_versions(),
@@ -158,7 +161,7 @@ def _describe(fit: Fit, *, rows: bool) -> dict[str, Any]:
         "events": fit.events,
         "simulated": fit.simulated,
         "data_hash": fit.data_hash,
-        "hashed_columns": list(dict.fromkeys([fit.model.parsed_event.column, *recipe.raw_columns, *site])),
+        "hashed_columns": list(dict.fromkeys([fit.model.parsed_event.column, *recipe.raw_columns, *recipe.group_columns])),
         "recipe": {
             "common": recipe.common,
             "terms": recipe.terms,
@@ -166,10 +169,18 @@ def _describe(fit: Fit, *, rows: bool) -> dict[str, Any]:
             "constants": {name: vars(z) for name, z in recipe.constants.items()},
             "levels": recipe.levels,
             "centre": recipe.centre.tolist(),
-            "site": recipe.site,
-            "site_levels": recipe.site_levels,
+            "factors": [vars(factor) for factor in recipe.factors],
+            "varying": [vars(varying) for varying in recipe.varying],
+            "smooths": [
+                {
+                    "call": str(smooth.call),
+                    "margins": [{key: _plain(value) for key, value in vars(basis).items()} for basis in smooth.margins],
+                }
+                for smooth in recipe.smooths
+            ],
         },
         "maximum": maximum,
+        "categories": fit.categories,
         "quantiles": _text(fit.support.quantiles.rename_axis(index="index").reset_index()),
         "counts": {name: count.to_dict() for name, count in fit.support.counts.items()},
         "by_group": _text(fit.support.by_group),
@@ -189,16 +200,26 @@ def _recipe(stored: dict[str, Any]) -> Recipe:
         constants={name: Standardisation(**z) for name, z in stored["constants"].items()},
         levels={name: tuple(levels) for name, levels in stored["levels"].items()},
         centre=np.array(stored["centre"], dtype=float),
-        site=stored["site"],
-        site_levels=tuple(stored["site_levels"]),
+        factors=tuple(Factor(factor["name"], tuple(factor["levels"])) for factor in stored["factors"]),
+        varying=tuple(Varying(**varying) for varying in stored["varying"]),
+        smooths=tuple(_smooth(smooth) for smooth in stored["smooths"]),
     )
+
+
+def _smooth(stored: dict[str, Any]) -> Smooth:
+    call = call_of(stored["call"])
+    assert call is not None
+    return Smooth(call, tuple(SplineBasis(**margin) for margin in stored["margins"]))
 
 
 def _maximum(stored: dict[str, Any] | None) -> Maximum | None:
     if stored is None:
         return None
-    arrays = {name: np.array(stored[name], dtype=float) for name in ("coefficients", "covariance", "site_effects")}
-    return Maximum(**{**stored, **arrays})
+    arrays: dict[str, Any] = {name: np.array(stored[name], dtype=float) for name in ("coefficients", "covariance")}
+    effects = tuple(np.array(modes, dtype=float) for modes in stored["effects"])
+    for name in ("thresholds", "joint_covariance"):
+        arrays[name] = None if stored.get(name) is None else np.array(stored[name], dtype=float)
+    return Maximum(**{**stored, **arrays, "effects": effects, "sds": tuple(stored["sds"])})
 
 
 def _text(frame: pd.DataFrame) -> str:
@@ -211,4 +232,6 @@ def _frame(text: str) -> pd.DataFrame:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

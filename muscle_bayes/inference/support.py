@@ -96,8 +96,9 @@ def describe_support(model: Model, design: Design, coefficients: np.ndarray) -> 
             counts[name] = _count(column.astype(int), ["0", "1"])
         else:
             numeric[name] = _quantiles(column.to_numpy(dtype=float))
-    if recipe.site:
-        counts[recipe.site] = _count(frame[recipe.site], list(recipe.site_levels))
+    for factor in recipe.factors:
+        persons = np.bincount(design.groups[factor.name], minlength=len(factor.levels))
+        counts[factor.name] = pd.Series(persons, index=list(factor.levels), name="count", dtype="int64")
     quantiles = pd.DataFrame.from_dict(numeric, orient="index", columns=list(QUANTILES))
 
     exposures = [name for name in model.exposures if name in frame and name not in recipe.levels]

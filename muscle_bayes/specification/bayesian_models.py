@@ -3,16 +3,15 @@
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from muscle_bayes.specification.design import Design
+from muscle_bayes.specification.group_models import add_group_effects, bambi_groups
 from muscle_bayes.specification.model import Model
+from muscle_bayes.specification.ordinal_models import add_ordered_outcome, ordinal_to_bambi
+from muscle_bayes.specification.transforms import namespace
 
 #: Name of the intercept of the centred design in the PyMC model; `Intercept` is that of the columns as they are.
 CENTRED_INTERCEPT = "Intercept_centered"
-
-#: Persons a site from which the data, not the prior, place the site effects.
-_CENTRED_FROM = 2_000
 
 
 def to_bambi(model: Model, design: Design) -> Any:
@@ -32,20 +31,15 @@ def to_bambi(model: Model, design: Design) -> Any:
     """
     import bambi as bmb
 
+    if model.family == "cumulative":
+        return ordinal_to_bambi(model, design)
     formula = model.parsed
-    site = design.recipe.site
-    data = design.frame[list(formula.names)].assign(**{formula.response: design.y.astype(int)})
-    if site:
-        data[site] = pd.Categorical(
-            np.array(design.recipe.site_levels)[design.site], categories=list(design.recipe.site_levels)
-        )
-    priors: dict[str, Any] = {}
+    columns, priors = bambi_groups(model, design)
+    data = design.frame[list(formula.names)].assign(**columns, **{formula.response: design.y.astype(int)})
     for label, prior in model.normal_priors().items():
         priors["Intercept" if label == "intercept" else label] = bmb.Prior("Normal", mu=prior.mean, sigma=prior.sd)
-    if site:
-        spread = bmb.Prior("HalfNormal", sigma=model.priors.site_sd.half_normal)
-        priors[f"1|{site}"] = bmb.Prior("Normal", mu=0, sigma=spread)
-    return bmb.Model(str(formula), data, family="bernoulli", priors=priors)
+    known = namespace(design.recipe.smooths)
+    return bmb.Model(str(formula), data, family="bernoulli", priors=priors, extra_namespace=known)
 
 
 def to_pymc(model: Model, design: Design) -> Any:
@@ -65,7 +59,8 @@ def to_pymc(model: Model, design: Design) -> Any:
     -------
     pymc.Model
         Free variables: `Intercept_centered`, one per term, ``1|site_sigma``, and ``1|site`` (with many persons a site, where
-        the centred form samples better) or ``1|site_offset``.
+        the centred form samples better) or ``1|site_offset``, and likewise for whatever else varies by group;
+        of an ordered outcome `category_share` in place of the intercept.
     """
     import pymc as pm
     import pytensor.tensor as pt
@@ -73,7 +68,10 @@ def to_pymc(model: Model, design: Design) -> Any:
     recipe = design.recipe
     priors = model.normal_priors()
     with pm.Model() as graph:
-        intercept = pm.Normal(CENTRED_INTERCEPT, priors["intercept"].mean, priors["intercept"].sd)
+        ordered = model.family == "cumulative"
+        prior = priors["intercept"]
+        intercept = pt.as_tensor(0.0) if ordered else pm.Normal(CENTRED_INTERCEPT, prior.mean, prior.sd)
+        shift = pt.as_tensor(0.0)
         blocks = []
         for term in recipe.terms:
             label = ":".join(term)
@@ -88,19 +86,13 @@ def to_pymc(model: Model, design: Design) -> Any:
         log_odds = intercept
         if blocks:
             coefficients = pt.concatenate(blocks)
-            pm.Deterministic("Intercept", intercept - pt.dot(recipe.centre, coefficients))
+            shift = pt.dot(recipe.centre, coefficients)
             log_odds = log_odds + pt.dot(design.X, coefficients)
-        else:
-            pm.Deterministic("Intercept", intercept * 1.0)
-        if recipe.site:
-            name = f"1|{recipe.site}"
-            dim = f"{recipe.site}__factor_dim"
-            graph.add_coord(dim, recipe.site_levels)
-            sigma = pm.HalfNormal(f"{name}_sigma", model.priors.site_sd.half_normal)
-            if len(design.y) >= _CENTRED_FROM * len(recipe.site_levels):
-                effects = pm.Normal(name, 0, sigma, dims=dim)
-            else:
-                effects = pm.Deterministic(name, sigma * pm.Normal(f"{name}_offset", 0, 1, dims=dim), dims=dim)
-            log_odds = log_odds + effects[design.site]
+        if not ordered:
+            pm.Deterministic("Intercept", intercept - shift)
+        log_odds = log_odds + add_group_effects(graph, model, design)
+        if ordered:
+            add_ordered_outcome(graph, model, design, log_odds, shift)
+            return graph
         pm.Bernoulli(model.parsed.response, logit_p=log_odds, observed=design.y.astype(np.int8))
     return graph

@@ -73,9 +73,14 @@ def read_model(content: dict[str, Any], *, name: str, where: str) -> Model:
     """
     content = dict(content)
     priors = dict(content.pop("priors", {}))
-    named = {key: priors.pop(key) for key in ("set", "intercept", "adjustment", "site_sd") if key in priors}
+    named = {
+        key: priors.pop(key)
+        for key in ("set", "intercept", "thresholds", "adjustment", "site_sd", "slope_sd")
+        if key in priors
+    }
+    sds = {key: priors.pop(key) for key in list(priors) if "|" in key}
     try:
-        return Model.model_validate({"name": name, **content, "priors": {**named, "terms": priors}})
+        return Model.model_validate({"name": name, **content, "priors": {**named, "terms": priors, "sds": sds}})
     except ValidationError as error:
         raise ModelFileError(
             where, first_complaint(error), "Mend that line; models/README.md describes every key"

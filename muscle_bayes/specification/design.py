@@ -7,10 +7,14 @@ import numpy as np
 import pandas as pd
 from formulae import design_matrices
 
-from muscle_bayes.errors import EmptyTableError, InvalidValueError, ModelFileError
+from muscle_bayes.errors import EmptyTableError, InvalidValueError
 from muscle_bayes.specification.columns import as_levels, as_numbers, group_names, require_columns
+from muscle_bayes.specification.formula import Formula
+from muscle_bayes.specification.grouping import INTERCEPT, Varying, make_factor
 from muscle_bayes.specification.model import Model
+from muscle_bayes.specification.ordinal import ordinal_codes
 from muscle_bayes.specification.recipe import SMALLEST_GROUP, Column, Recipe, Standardisation
+from muscle_bayes.specification.transforms import Smooth, namespace
 
 
 @dataclass(frozen=True)
@@ -24,24 +28,33 @@ class Design:
     frame : pandas.DataFrame, n rows
         The analysis set: raw units and Z-scores, complete on the model's columns, categorical columns typed.
     y : numpy.ndarray, shape (n,), float64
-        1 where the event happened, else 0.
+        1 where the event happened, else 0; of an ordered outcome the place among `categories`, from 0.
     X : numpy.ndarray, shape (n, p), float64
         Design columns, centred, without the intercept.
-    site : numpy.ndarray, shape (n,), int64
-        Number of each person's site; zeros without a site term.
+    groups : dict of str to numpy.ndarray, shape (n,), int64
+        Grouping factor -> number of each person's level.
     flow : pandas.DataFrame
         Steps from the table that was read to the analysis set, with counts.
     simulated : bool
         Whether any row is simulated.
+    categories : tuple of str
+        Of an ordered outcome, the lowest first; empty for an event.
     """
 
     recipe: Recipe
     frame: pd.DataFrame
     y: np.ndarray
     X: np.ndarray
-    site: np.ndarray
+    groups: dict[str, np.ndarray]
     flow: pd.DataFrame
     simulated: bool
+    categories: tuple[str, ...] = ()
+
+    @property
+    def site(self) -> np.ndarray:
+        """Number of each person's site, shape (n,); zeros without a site term."""
+        site = self.recipe.site
+        return self.groups[site] if site else np.zeros(len(self.y), dtype=np.int64)
 
 
 def make_design(model: Model, cohort: Any) -> Design:
@@ -74,10 +87,11 @@ def make_design(model: Model, cohort: Any) -> Design:
             "cohort", f"it is a {type(cohort).__name__}", "Give a Cohort of read_cohort, or a DataFrame"
         )
     formula, event = model.parsed, model.parsed_event
-    site = _site(model)
+    grouping = [column for group in formula.groups for column in group.columns]
     sources = [model.standardise[name].source if name in model.standardise else name for name in formula.names]
     within = [rule.over for rule in model.standardise.values() if rule.over != "all"]
-    needed = list(dict.fromkeys([event.column, *sources, *within, *([site] if site else [])]))
+    among = [model.parsed_among.column] if model.parsed_among else []
+    needed = list(dict.fromkeys([event.column, *sources, *within, *grouping, *among]))
     require_columns(table, needed)
 
     complete = table[needed].notna().all(axis=1)
@@ -90,25 +104,57 @@ def make_design(model: Model, cohort: Any) -> Design:
             "Look at the missing values of these columns in the table",
         )
 
-    levels = _levels(model, frame, site)
     constants = {}
     for name, rule in model.standardise.items():
         constants[name] = _standardisation(frame, rule.source, rule.over)
         frame[name] = constants[name].score(frame.assign(**{rule.source: as_numbers(frame[rule.source])}))
+    frame, flow = _restricted(model, frame, flow)
+    levels = _levels(model, frame)
     for name in formula.names:
         frame[name] = as_levels(frame[name], levels[name]) if name in levels else as_numbers(frame[name])
 
-    y = event.happened(frame[event.column])
-    matrices = design_matrices(formula.common, frame[list(formula.names)]).common if formula.terms else None
+    categories: tuple[str, ...] = ()
+    if model.family == "cumulative":
+        categories, codes = ordinal_codes(frame[event.column], tuple(model.categories))
+        y = codes.astype(float)
+    else:
+        y = event.happened(frame[event.column])
+    smooths = tuple(Smooth.of(call, frame) for call in formula.calls if call.smooth)
+    matrices = None
+    if formula.terms:
+        known = namespace(smooths)
+        matrices = design_matrices(formula.common, frame[list(formula.names)], extra_namespace=known).common
     columns, X = _columns(model, matrices, len(frame))
-    site_levels = tuple(sorted(frame[site].astype("str").unique())) if site else ()
+    factors = tuple(make_factor(frame, group.columns) for group in formula.groups)
+    varying = _varying(formula, columns)
     centre = X.mean(axis=0)
-    recipe = Recipe(formula.common, formula.terms, columns, constants, levels, centre, site, site_levels)
-    codes = recipe.site_index(frame) if site else np.zeros(len(frame), dtype=np.int64)
+    recipe = Recipe(formula.common, formula.terms, columns, constants, levels, centre, factors, varying, smooths)
+    groups = {factor.name: factor.index(frame) for factor in factors}
     simulated = bool(table.attrs.get("simulated", False)) or (cohort is not table and bool(cohort.simulated))
     if "simulated" in frame:
         simulated = simulated or bool((as_numbers(frame["simulated"]) == 1).any())
-    return Design(recipe, frame, y, X - centre, codes, flow, simulated)
+    return Design(recipe, frame, y, X - centre, groups, flow, simulated, categories)
+
+
+def _restricted(model: Model, frame: pd.DataFrame, flow: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Keep the people whom the model is about; their Z-scores stay those among everyone who is complete."""
+    among = model.parsed_among
+    if among is None:
+        return frame, flow
+    inside = frame.loc[among.happened(frame[among.column]) == 1].copy()
+    if inside.empty:
+        raise EmptyTableError(
+            f"model {model.name!r}",
+            f"no complete participant has {among}",
+            "Look at this column, or at `among` in the model",
+        )
+    row = {
+        "step": "among",
+        "reason": f"the model is of those with {among}",
+        "n_removed": len(frame) - len(inside),
+        "n_left": len(inside),
+    }
+    return inside, pd.concat([flow, pd.DataFrame([row])], ignore_index=True)
 
 
 def _standardisation(frame: pd.DataFrame, source: str, over: str) -> Standardisation:
@@ -139,20 +185,19 @@ def _spread(values: pd.Series, where: str) -> float:
     return sd
 
 
-def _site(model: Model) -> str | None:
-    groups = model.parsed.groups
-    if not groups:
-        return None
-    if len(groups) > 1 or groups[0].slopes:
-        raise ModelFileError(
-            f"model {model.name!r}",
-            "it has more than one random intercept",
-            "Fit it with model.to_bambi(...); this version's engines take one (1|site)",
-        )
-    return groups[0].factor
+def _varying(formula: Formula, columns: tuple[Column, ...]) -> tuple[Varying, ...]:
+    """Return what varies, factor after factor: the intercept, then each design column of the slopes."""
+    varying = []
+    for group in formula.groups:
+        if group.intercept:
+            varying.append(Varying(group.factor, "1", None, INTERCEPT))
+        for slope in group.slopes:
+            at = [i for i, column in enumerate(columns) if set(column.term.split(":")) == set(slope)]
+            varying += [Varying(group.factor, columns[i].term, columns[i].level, i) for i in at]
+    return tuple(varying)
 
 
-def _levels(model: Model, frame: pd.DataFrame, site: str | None) -> dict[str, tuple[str, ...]]:
+def _levels(model: Model, frame: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     levels = {name: tuple(values) for name, values in model.levels.items()}
     for name in model.parsed.names:
         if name in model.standardise or name in levels:
@@ -184,9 +229,14 @@ def _columns(model: Model, matrices: Any, n: int) -> tuple[tuple[Column, ...], n
     for term in model.parsed.terms:
         name = ":".join(term)
         stored = matrices.terms[name]
-        for level in stored.levels or (None,):
+        for level in stored.levels or _numbered(stored.labels):
             columns.append(Column(name, level, model.role(term)))
     return tuple(columns), matrices.design_matrix.astype(float)[:, 1:]
+
+
+def _numbered(labels: list[str]) -> tuple[str | None, ...]:
+    """Return the numbers that Bambi gives to the columns of a smooth, or None for a single column."""
+    return tuple(str(number) for number in range(len(labels))) if len(labels) > 1 else (None,)
 
 
 def _flow(cohort: Any, table: pd.DataFrame, complete: pd.Series, needed: list[str]) -> pd.DataFrame:

@@ -107,6 +107,40 @@ class HalfNormalPrior(BaseModel):
     reason: str
 
 
+class SlopeSDPrior(HalfNormalPrior):
+    """A half-normal prior on the standard deviation of a log odds ratio between groups.
+
+    Attributes
+    ----------
+    half_normal : float
+        Scale, on the scale of the log odds ratio per `per` units.
+    per : float or None
+        For how many units of the column; None for an exposure's own contrast, and 1 for anything else.
+    """
+
+    per: float | None = Field(default=None, gt=0)
+
+
+class DirichletPrior(BaseModel):
+    """A Dirichlet prior on the shares of an ordinal outcome's categories, among people whose predictors are at their mean.
+
+    It fixes the prior of the thresholds: they are the log odds of the cumulated shares.
+
+    Attributes
+    ----------
+    dirichlet : float
+        Concentration of every category: it weighs as much as so many people in each. 1 makes every division of people over
+        the categories as likely as any other.
+    reason : str
+        Why this concentration.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dirichlet: float = Field(gt=0)
+    reason: str
+
+
 #: Upper end of the 95 % range of an exposure's odds ratio per contrast (2 Z in the catalogue), and of the factor by which it
 #: changes with one unit of what it interacts with; the lower end is its inverse.
 SETS: dict[str, float] = {"weak": 5.0, "sceptical": 1.5}
@@ -123,6 +157,41 @@ DEFAULT_SITE_SD = HalfNormalPrior(
     reason="with few sites the prior of their SD matters: 95 % below 0.98, where a site one SD above the mean has seven "
     "times the odds of one that is one SD below it; vary it in a sensitivity analysis",
 )
+
+DEFAULT_THRESHOLDS = DirichletPrior(
+    dirichlet=1.0,
+    reason="every division of people over the categories is as likely as any other; it weighs as much as one person in each",
+)
+
+
+DEFAULT_SLOPE_SD = SlopeSDPrior(
+    half_normal=0.25,
+    reason="half of what is usual between studies of different protocols (half-normal 0.5 on the log odds ratio; Röver et al. "
+    "2021, Res Synth Methods 12:448), because groups of one study share theirs: 95 % below 0.49, where the odds ratios per "
+    "contrast of two groups at random differ by a factor of 1.6 in the median",
+)
+
+
+@dataclass(frozen=True)
+class SDPrior:
+    """A resolved half-normal prior of the SD of group effects.
+
+    Attributes
+    ----------
+    term : str
+        ``1|site`` or ``intermat_z|site``.
+    scale : float
+        Of the SD of the effects, per one unit of the column.
+    stated : str
+        The prior as a person reads it.
+    reason : str
+        Why.
+    """
+
+    term: str
+    scale: float
+    stated: str
+    reason: str
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from formulae import design_matrices
 
 from muscle_bayes.errors import InvalidValueError, MissingColumnError
 from muscle_bayes.specification.columns import as_levels, as_numbers, group_names, require_columns
+from muscle_bayes.specification.grouping import Factor, Varying
+from muscle_bayes.specification.transforms import Smooth, namespace, variables_of_term
 
 #: Groups below this size have no Z-scores of their own: their constants would be noise, and close to single persons.
 SMALLEST_GROUP = 20
@@ -126,10 +128,12 @@ class Recipe:
         Categorical predictor -> levels, the reference first.
     centre : numpy.ndarray, shape (p,)
         Column means over the analysis set; priors and samplers use the centred columns.
-    site : str or None
-        The grouping column of the random intercept.
-    site_levels : tuple of str
-        Its levels, sorted.
+    factors : tuple of Factor
+        What coefficients vary over.
+    varying : tuple of Varying
+        What varies, factor after factor: the intercept, then the slopes.
+    smooths : tuple of Smooth
+        Splines and surfaces among the terms, with their knots and constants.
     """
 
     common: str
@@ -138,13 +142,35 @@ class Recipe:
     constants: dict[str, Standardisation]
     levels: dict[str, tuple[str, ...]]
     centre: np.ndarray
-    site: str | None
-    site_levels: tuple[str, ...]
+    factors: tuple[Factor, ...] = ()
+    varying: tuple[Varying, ...] = ()
+    smooths: tuple[Smooth, ...] = ()
+
+    @property
+    def site(self) -> str | None:
+        """The factor that predictions mean by a site: ``site``, else the first that is no predictor; None without one."""
+        names = [factor.name for factor in self.factors if not self.is_own(factor)]
+        return "site" if "site" in names else next(iter(names), None)
+
+    @property
+    def site_levels(self) -> tuple[str, ...]:
+        """Levels of the site, sorted; empty without one."""
+        return next((factor.levels for factor in self.factors if factor.name == self.site), ())
+
+    def is_own(self, factor: Factor) -> bool:
+        """Return whether a factor is made of the model's own predictors, so that persons carry their group with them."""
+        return set(factor.columns) <= set(self.predictors)
+
+    @property
+    def group_columns(self) -> tuple[str, ...]:
+        """The columns that make groups and are no predictors, such as ``site``."""
+        columns = dict.fromkeys(column for factor in self.factors for column in factor.columns)
+        return tuple(column for column in columns if column not in self.predictors)
 
     @property
     def predictors(self) -> tuple[str, ...]:
         """Names in the formula, such as ``intermat_z``, in the order of appearance."""
-        return tuple(dict.fromkeys(name for term in self.terms for name in term))
+        return tuple(dict.fromkeys(name for term in self.terms for name in variables_of_term(term)))
 
     @property
     def raw_columns(self) -> tuple[str, ...]:
@@ -154,16 +180,17 @@ class Recipe:
 
     @cached_property
     def _matrices(self) -> Any:
-        # A few made-up rows with every level give the same columns as the analysis set did: nothing in the grammar
-        # remembers the data. So a fit loaded from disk needs no rows to predict for a new person.
+        # A few made-up rows with every level give the same columns as the analysis set did: what a smooth remembers of
+        # the data is in `smooths`. So a fit loaded from disk needs no rows to predict for a new person.
         rows = 2 * max([2, *(len(levels) for levels in self.levels.values())])
         stub = {
             name: [levels[i % len(levels)] for i in range(rows)]
             if (levels := self.levels.get(name))
-            else np.arange(rows) / 2
+            else 1 + np.arange(rows) / 2
             for name in self.predictors
         }
-        return design_matrices(self.common, self._typed(pd.DataFrame(stub))).common
+        frame = self._typed(pd.DataFrame(stub))
+        return design_matrices(self.common, frame, extra_namespace=namespace(self.smooths)).common
 
     def standardise(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Add each Z-score that is not there yet.
@@ -241,16 +268,68 @@ class Recipe:
         """
         if self.site is None:
             raise MissingColumnError("the model", "it has no site term", "Ask for risks without a site")
-        require_columns(frame, [self.site])
-        index = pd.Index(self.site_levels).get_indexer(pd.Index(frame[self.site].astype("str"))).astype(np.int64)
-        if (index < 0).any():
-            unknown = frame[self.site].iloc[int(np.argmax(index < 0))]
+        return next(factor for factor in self.factors if factor.name == self.site).index(frame)
+
+    def group_index(self, frame: pd.DataFrame) -> dict[str, np.ndarray]:
+        """Return each person's group in every factor that is not made of the model's predictors.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame, n rows
+            Persons with `group_columns`.
+
+        Returns
+        -------
+        dict of str to numpy.ndarray, shape (n,), int64
+            Name of the factor -> position in its levels.
+
+        Raises
+        ------
+        MissingColumnError, InvalidValueError
+            Where a group is missing, or is one that the model was not fitted on.
+        """
+        return {factor.name: factor.index(frame) for factor in self.factors if not self.is_own(factor)}
+
+    def own_index(self, X: np.ndarray) -> dict[str, np.ndarray]:
+        """Return each person's group in every factor that is made of the model's predictors, as design rows tell it.
+
+        Parameters
+        ----------
+        X : numpy.ndarray, shape (n, p)
+            Design rows, not centred.
+
+        Returns
+        -------
+        dict of str to numpy.ndarray, shape (n,), int64
+            Name of the factor -> position in its levels.
+
+        Raises
+        ------
+        InvalidValueError
+            Where a row is in none of the groups, such as an average over persons.
+        """
+        return {factor.name: self._own_index(factor, X) for factor in self.factors if self.is_own(factor)}
+
+    def _own_index(self, factor: Factor, X: np.ndarray) -> np.ndarray:
+        wanted = np.zeros((len(factor.levels), 0))
+        columns: list[int] = []
+        for place, name in enumerate(factor.columns):
+            at = [i for i, column in enumerate(self.columns) if column.term == name]
+            texts = [level.split(":")[place] for level in factor.levels]
+            if name in self.levels:
+                rows = [[float(self.columns[i].level == text) for i in at] for text in texts]
+            else:
+                rows = [[float(text)] for text in texts]
+            wanted, columns = np.column_stack([wanted, np.array(rows)]), columns + at
+        differs = np.abs(X[:, None, columns] - wanted).max(axis=2)
+        index = differs.argmin(axis=1)
+        if len(X) and differs[np.arange(len(X)), index].max() > 1e-9:
             raise InvalidValueError(
-                f"column {self.site!r}",
-                f"the fit has no site {unknown!r} (it has {', '.join(self.site_levels)})",
-                "For a new site take site='new', 'typical' or 'marginal'",
+                f"groups {factor.name!r}",
+                f"a person is in none of {', '.join(factor.levels)}",
+                "Give each person's own values",
             )
-        return index
+        return index.astype(np.int64)
 
     def _typed(self, frame: pd.DataFrame) -> pd.DataFrame:
         typed = {}

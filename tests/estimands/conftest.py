@@ -9,6 +9,7 @@ import xarray as xr
 from scipy.stats import norm
 
 from muscle_bayes.specification.event import parse_event
+from muscle_bayes.specification.grouping import Factor, Varying
 from muscle_bayes.specification.recipe import Column, Recipe, Standardisation
 
 MEAN_SD = {"intermat_z": (7.2, 2.4), "lmm_z": (24.0, 5.0), "age_z": (48.0, 11.0)}
@@ -40,8 +41,8 @@ def make_recipe(interaction: bool = True, site: bool = True) -> Recipe:
         constants={name: Standardisation(source, *MEAN_SD[name]) for name, source in sources.items()},
         levels={"sex": ("female", "male"), "activity": ("moderate", "low", "high")},
         centre=np.zeros(len(columns)),
-        site="site" if site else None,
-        site_levels=SITES if site else (),
+        factors=(Factor("site", SITES),) if site else (),
+        varying=(Varying("site", "1", None, column=-1),) if site else (),
     )
 
 
@@ -142,6 +143,8 @@ class FakeFit:
             covariance=np.diag(self.sd**2),
             site_sd=0.25,
             site_effects=SITE_EFFECTS,
+            sds=(0.25,) if recipe.site else (),
+            effects=(SITE_EFFECTS,) if recipe.site else (),
         )
         self.cohort = make_persons(n)
         eta = intercept + recipe.matrix(self.cohort) @ self.mean[1:]
@@ -158,6 +161,12 @@ class FakeFit:
 
     def site_sd(self):
         return self._site_sd
+
+    def group_effects(self):
+        return (self._site_effects,) if self.recipe.site else ()
+
+    def group_sds(self):
+        return self._site_sd[:, None] if self.recipe.site else np.empty((len(self._draws), 0))
 
     def mcse(self, values, kind="median"):
         # Independent draws: the textbook errors of a mean and of the median of a normal.

@@ -114,7 +114,7 @@ def test_prevalence_with_sites_by_integration() -> None:
 def test_sites_of_one_draw_share_their_sd_and_differ(small_table: pd.DataFrame) -> None:
     model = mb.load_model("cbp_main")
     prior = draw_priors(model, model.design(small_table), draws=2000, seed=1)
-    ratio = prior.site_effects() / prior.site_sd()[:, None]
+    ratio = prior.group_effects()[0] / prior.group_sds()
     # Latin hypercube margins: SD within 1 %; correlations of 2,000 draws below 4.5 / sqrt(2000) = 0.1.
     np.testing.assert_allclose(ratio.std(axis=0), 1, atol=0.01)
     assert (abs(np.corrcoef(ratio.T) - np.eye(5)) < 0.1).all()

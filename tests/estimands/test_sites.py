@@ -7,7 +7,8 @@ from scipy.special import expit as scipy_expit
 from scipy.stats import norm
 
 from muscle_bayes.errors import EstimandError
-from muscle_bayes.estimands.sites import check_site, expit, site_offsets, site_probabilities
+from muscle_bayes.estimands.linear_predictor import linear_predictor, new_effects
+from muscle_bayes.estimands.sites import check_site, expit
 
 
 def test_expit_is_scipys_and_does_not_overflow() -> None:
@@ -16,31 +17,39 @@ def test_expit_is_scipys_and_does_not_overflow() -> None:
     assert expit(x.astype("float32")).dtype == np.float32
 
 
+def probabilities(fit, site, index=None, persons=1):
+    """Of persons whose design columns are 0."""
+    X = np.zeros((persons, len(fit.recipe.columns)))
+    return linear_predictor(fit, X, site=site, members=index).probabilities()
+
+
 def test_known_site_adds_its_own_effect(fit) -> None:
-    eta = np.full((4000, 2), -1.0)
-    got = site_probabilities(fit, eta, "known", np.array([0, 2]))
-    np.testing.assert_allclose(got, np.broadcast_to(scipy_expit([-1.0 - 0.2, -1.0 + 0.3]), (4000, 2)))
+    got = probabilities(fit, "known", np.array([0, 2]), persons=2)
+    intercept = fit.coefficients()[:, :1]
+    np.testing.assert_allclose(got, scipy_expit(intercept + [-0.2, 0.3]))
 
 
 def test_typical_site_adds_nothing(fit) -> None:
-    np.testing.assert_allclose(site_probabilities(fit, np.full((4000, 1), -1.0), "typical"), scipy_expit(-1.0))
+    np.testing.assert_allclose(probabilities(fit, "typical"), scipy_expit(fit.coefficients()[:, :1]))
 
 
 def test_new_site_is_one_normal_draw_shared_by_all_persons_and_repeats(fit) -> None:
-    offsets = site_offsets(fit, "new")
-    assert offsets.shape == (4000, 1)
-    np.testing.assert_array_equal(offsets, site_offsets(fit, "new"))
+    effects = new_effects(fit)
+    assert effects.shape == (4000, 1)
+    np.testing.assert_array_equal(effects, new_effects(fit))
     # Mean and SD of 4,000 draws of N(0, 0.25): four Monte Carlo standard errors.
-    assert abs(offsets.mean()) < 4 * 0.25 / np.sqrt(4000)
-    assert offsets.std() == pytest.approx(0.25, rel=4 / np.sqrt(2 * 4000))
+    assert abs(effects.mean()) < 4 * 0.25 / np.sqrt(4000)
+    assert effects.std() == pytest.approx(0.25, rel=4 / np.sqrt(2 * 4000))
+    got = probabilities(fit, "new", persons=2)
+    np.testing.assert_allclose(got, np.broadcast_to(scipy_expit(fit.coefficients()[:, :1] + effects), (4000, 2)))
 
 
 @pytest.mark.parametrize("sd", [0.0, 0.25, 1.5])
 def test_marginal_site_is_the_integral_over_site_effects(make_fit, sd: float) -> None:
     fit = make_fit(site_sd=sd, draws=10)
-    got = site_probabilities(fit, np.full((10, 1), -1.3), "marginal")
-    expected = quad(lambda z: scipy_expit(-1.3 + sd * z) * norm.pdf(z), -8, 8)[0]
-    np.testing.assert_allclose(got, expected, atol=1e-6)
+    got = probabilities(fit, "marginal")
+    for value, a in zip(got[:, 0], fit.coefficients()[:, 0], strict=True):
+        assert value == pytest.approx(quad(lambda z: scipy_expit(a + sd * z) * norm.pdf(z), -8, 8)[0], abs=1e-6)
 
 
 def test_sites_that_a_fit_cannot_speak_about_are_refused(fit, make_fit) -> None:

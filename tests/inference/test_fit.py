@@ -158,7 +158,7 @@ def _chained(rng: np.random.Generator, shift: float, recipe: object) -> Draws:
 def test_gate_closes_on_chains_that_disagree(small_fit: mb.Fit) -> None:
     from dataclasses import replace
 
-    empty = replace(small_fit.recipe, columns=(), terms=(), site=None, site_levels=())
+    empty = replace(small_fit.recipe, columns=(), terms=(), factors=(), varying=())
     rng = np.random.default_rng(1)
     good = summarise_parameters(_chained(rng, 0.0, empty), empty)
     assert chain_findings(good, divergences=0, bfmi=1.0) == []

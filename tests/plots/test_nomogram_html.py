@@ -115,7 +115,7 @@ def test_the_page_needs_no_network_and_cannot_be_broken_by_its_words(make_fit, t
     words = {**fit.provenance(), "title": "</script><script>alert(1)</script>", "outcome": "<b>Pain</b>"}
     fit = type("Fit", (), {**vars(fit), "provenance": lambda self: words})()
     source = make_fit()
-    for name in ("coefficients", "site_effects", "site_sd", "mcse", "require_converged"):
+    for name in ("coefficients", "site_effects", "site_sd", "group_effects", "group_sds", "mcse", "require_converged"):
         setattr(fit, name, getattr(source, name))
     page = nomogram_html(nomogram(fit), tmp_path / "page.html", draws=50)
     assert (tmp_path / "page.html").read_text(encoding="utf-8") == page

@@ -8,8 +8,8 @@
     return new Float64Array(bytes.buffer);
   }
   const coefficients = unpack(data.coefficients);
-  const effects = unpack(data.site.effects);
-  const fresh = unpack(data.site.new);
+  // What varies by site: a coefficient (0: the intercept), each site's effect on it by draw, and that of a new site.
+  const varying = data.site.varying.map((v) => ({ column: v.column, effects: unpack(v.effects), fresh: unpack(v.new) }));
   const width = data.columns.length + 1;
   const byName = new Map(data.variables.map((v) => [v.name, v]));
 
@@ -26,16 +26,17 @@
       return product * (factor.level === null ? value : (value === factor.level ? 1 : 0));
     }, 1));
   }
-  function siteOffset(site, name, draw) {
-    if (site === "new") return fresh[draw];
-    if (site === "known") return effects[draw * data.site.names.length + data.site.names.indexOf(name)];
-    return 0;
+  function siteOffset(site, name, draw, row) {
+    if (site !== "new" && site !== "known") return 0;
+    const place = draw * data.site.names.length + data.site.names.indexOf(name);
+    return varying.reduce((sum, v) =>
+      sum + (v.column === 0 ? 1 : row[v.column - 1]) * (site === "new" ? v.fresh[draw] : v.effects[place]), 0);
   }
   function probabilities(person, site, name) {
     const row = designRow(person);
     const out = new Float64Array(data.draws);
     for (let s = 0; s < data.draws; s++) {
-      let eta = coefficients[s * width] + siteOffset(site, name, s);
+      let eta = coefficients[s * width] + siteOffset(site, name, s, row);
       for (let j = 0; j < row.length; j++) eta += row[j] * coefficients[s * width + 1 + j];
       out[s] = 1 / (1 + Math.exp(-eta));
     }
