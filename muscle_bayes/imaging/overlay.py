@@ -45,7 +45,7 @@ def overlay_figure(
     muscles = [number for number, structure in scan.scheme.items() if structure.is_muscle]
     bones = [number for number, structure in scan.scheme.items() if structure.name == "bone"]
     muscle, bone = np.isin(scan.labels, muscles), np.isin(scan.labels, bones)
-    adipose = muscle & _is_adipose(scan)
+    adipose = muscle & adipose_voxels(scan)
     chosen = _chosen_slices(muscle, slices)
     box = _window(muscle | bone, scan.background.spacing, 15.0)
 
@@ -113,7 +113,19 @@ def save_overlay(
     overlay_figure(scan, slices=slices, title=title, simulated=simulated).savefig(path, dpi=150)
 
 
-def _is_adipose(scan: Scan) -> np.ndarray:
+def adipose_voxels(scan: Scan) -> np.ndarray:
+    """Return which voxels hold mostly fat: a fat signal fraction of 0.5 or more, or else half of the mixture.
+
+    Parameters
+    ----------
+    scan : Scan
+        From `read_scan`.
+
+    Returns
+    -------
+    ndarray (nx, ny, nz) bool
+        Over the whole image; undefined voxels count as not adipose.
+    """
     if scan.fraction is not None:
         return np.nan_to_num(scan.fraction, nan=0.0) >= FAT_THRESHOLD
     if scan.mixture is None:
