@@ -169,10 +169,12 @@ class LogitLikelihood:
             yield eta
 
 
-def available_threads() -> int:
-    """Cores that this process may use, at most 4 (beyond, memory bandwidth is the bound)."""
+def available_threads(most: int = 4) -> int:
+    """Cores that this process may use, at most 4 (beyond, memory bandwidth is the bound) and `MUSCLE_BAYES_THREADS`."""
     affinity = getattr(os, "sched_getaffinity", None)
-    return min(4, len(affinity(0)) if affinity else os.cpu_count() or 1)
+    stated = os.environ.get("MUSCLE_BAYES_THREADS", "")
+    allowed = int(stated) if stated.isdigit() and int(stated) > 0 else most
+    return min(most, allowed, len(affinity(0)) if affinity else os.cpu_count() or 1)
 
 
 def softplus_and_probability(eta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -25,11 +25,15 @@ from muscle_bayes.plots.style import (
 )
 
 _HEADINGS = {
+    "model": "Model",
     "priors": "Priors of exposures",
     "site_sd": "Scale of the site SD's prior",
-    "left_out": "Site left out",
+    "excluded": "Left out",
     "adipose": "Adipose tissue by",
     "adjustment": "Covariates",
+    "lean_muscle": "Lean muscle as",
+    "site_term": "Study site",
+    "age_term": "Age",
 }
 _LABELS = {"intermat_z": "InterMAT", "lmm_z": "LMM"}
 _NULL = {"odds ratio": 1.0, "risk difference": 0.0, "RERI": 0.0}
@@ -59,7 +63,7 @@ def specification_curve(
     attrs = result.attrs
     shown = result[result["estimand"] == estimand]
     terms = list(dict.fromkeys(shown["term"]))
-    choices = [name for name in _HEADINGS if len(shown[name].unique()) > 1]
+    choices = [name for name in _HEADINGS if name in shown and len(shown[name].unique()) > 1]
     lines: list[tuple[str, Any]] = []
     for name in choices:
         lines += [(name, None), *((name, value) for value in dict.fromkeys(shown[name]))]

@@ -30,7 +30,15 @@ def scored(cohort):
 
 @pytest.fixture(scope="module")
 def frame(cohort):
-    return sensitivity("cbp_main", cohort, site_sd=(0.5,), adipose=("threshold",), draws=4000)
+    return sensitivity(
+        "cbp_main",
+        cohort,
+        site_sd=(0.5,),
+        adipose=("threshold",),
+        reviewer=False,
+        estimands=("odds ratio",),
+        draws=4000,
+    )
 
 
 def pick(frame, term, **where):
@@ -51,7 +59,7 @@ def test_a_sceptical_prior_shrinks_as_a_normal_prior_does(frame, scored) -> None
     conjugate = np.linalg.solve(inverse + precision, inverse @ ml.params)
     expected = dict(zip(ml.params.index, conjugate, strict=True))
     for name in prior:
-        found = np.log(pick(frame, name, priors="sceptical", left_out="none")["estimate"]) / 2
+        found = np.log(pick(frame, name, priors="sceptical", excluded="nobody")["estimate"]) / 2
         # The likelihood is normal to a few per cent of a standard error; sites are shrunken here and fixed there.
         assert found == pytest.approx(expected[name], abs=0.12 * ml.bse[name])
     # The test can tell: on InterMAT the prior's pull is more than twice the tolerance.
@@ -61,7 +69,7 @@ def test_a_sceptical_prior_shrinks_as_a_normal_prior_does(frame, scored) -> None
 def test_a_site_left_out_is_a_regression_without_it(frame, scored) -> None:
     own = scored[scored["site"] != "Essen"]
     ml = smf.logit(f"cbp ~ {TERMS} + C(site)", own).fit(disp=0)
-    row = pick(frame, "lmm_z", priors="weak", left_out="Essen")
+    row = pick(frame, "lmm_z", priors="weak", excluded="site Essen")
     assert np.log(row["estimate"]) / 2 == pytest.approx(ml.params["lmm_z"], abs=0.25 * ml.bse["lmm_z"])
     assert row["n"] == len(own)
     assert row["events"] == own["cbp"].sum()
@@ -69,7 +77,7 @@ def test_a_site_left_out_is_a_regression_without_it(frame, scored) -> None:
 
 def test_the_model_as_it_stands_is_marked_and_is_the_plain_fit(frame, cohort) -> None:
     assert frame.attrs["specifications"] == 12
-    assert set(frame.attrs["choices"]) == {"priors", "left_out"}
+    assert set(frame.attrs["choices"]) == {"priors", "excluded"}
     standing = frame[frame["reference"]]
     assert len(standing) == 2
     plain = odds_ratios(fit_model("cbp_main", cohort, method="laplace", seed=1), terms=["intermat_z", "lmm_z"])
@@ -80,7 +88,7 @@ def test_the_model_as_it_stands_is_marked_and_is_the_plain_fit(frame, cohort) ->
 def test_each_definition_and_set_of_covariates_is_its_own_regression(cohort) -> None:
     frame = sensitivity(
         "cbp_main", cohort, ("weak",), (0.5,), leave_out_sites=False, adipose=("threshold", "mixture"),
-        adjustment=("as specified", "without covariates"), estimands=("odds ratio", "risk difference", "RERI"),
+        adjustment=("as specified", "without covariates"), reviewer=False,
     )  # fmt: skip
     assert frame["specification"].nunique() == 4
     columns = {"x": "intermat_mixture_percent", "w": "lmm_mixture_cm3_per_kg_m2"}
@@ -95,14 +103,37 @@ def test_each_definition_and_set_of_covariates_is_its_own_regression(cohort) -> 
 def test_a_specification_without_certificate_says_so(cohort, monkeypatch) -> None:
     import importlib
 
-    module = importlib.import_module("muscle_bayes.estimands.sensitivity")
+    module = importlib.import_module("muscle_bayes.estimands.one_specification")
     monkeypatch.setattr(module, "certificate", lambda fit: "k-hat is 0.9" if fit.model.priors.set == "weak" else "")
-    frame = module.sensitivity("cbp_main", cohort, site_sd=(0.5,), adipose=("threshold",), leave_out_sites=False)
+    only = {"site_sd": (0.5,), "adipose": ("threshold",), "leave_out_sites": False, "reviewer": False}
+    frame = sensitivity("cbp_main", cohort, **only, estimands=("odds ratio",))
     failed = frame[frame["priors"] == "weak"]
     assert (failed["note"] == "k-hat is 0.9").all()
+    assert not failed["certified"].any()
     assert failed["estimate"].isna().all()
     assert frame[frame["priors"] == "sceptical"]["estimate"].notna().all()
     assert frame.attrs["not_certified"] == 1
+    shown = sensitivity("cbp_main", cohort, **only, estimands=("odds ratio",), allow_unconverged=True)
+    assert shown["estimate"].notna().all()
+    assert shown.attrs["not_certified"] == 1
+
+
+def test_what_cannot_be_fitted_is_a_row_with_its_reason(cohort) -> None:
+    poorer = cohort.drop(columns=["height_cm", "intermat_mixture_percent"])
+    frame = sensitivity(
+        "cbp_main", poorer, ("weak",), (0.5,), leave_out_sites=False, adipose=("threshold", "mixture"), reviewer=False,
+        lean_muscle=("as specified", "volume / height²"),
+    )  # fmt: skip
+    notes = {key: set(part) for key, part in frame.groupby(["adipose", "lean_muscle"])["note"]}
+    assert notes["threshold", "as specified"] == {""}
+    (note,) = notes["threshold", "volume / height²"]
+    assert "height_cm" in note
+    (note,) = notes["mixture", "as specified"]
+    assert "intermat_mixture_percent" in note
+    assert frame.attrs["not_certified"] == 3
+    rows = frame.groupby("specification")["estimand"].value_counts().unstack()
+    assert (rows[["odds ratio", "risk difference", "RERI"]] == [2, 2, 1]).all().all()
+    assert frame.loc[frame["note"] != "", "estimate"].isna().all()
 
 
 def test_covariates_and_definitions_that_are_not_there_are_refused(cohort) -> None:
@@ -110,11 +141,13 @@ def test_covariates_and_definitions_that_are_not_there_are_refused(cohort) -> No
     assert "bmi_z" in with_adjustment(model, "with BMI", list(cohort)).parsed.names
     with pytest.raises(EstimandError, match="bmi_kg_m2"):
         with_adjustment(model, "with BMI", ["age_years"])
-    with pytest.raises(EstimandError, match="no such set"):
+    with pytest.raises(EstimandError, match="no such choice"):
         with_adjustment(model, "with everything", list(cohort))
     with pytest.raises(EstimandError, match="intermat_mixture_percent"):
         with_adipose(model, "mixture", ["intermat_percent"])
     with pytest.raises(EstimandError, match="no persons"):
         sensitivity(model)
+    with pytest.raises(EstimandError, match="no such choice"):
+        sensitivity(model, cohort, lean_muscle=("volume per kilogram",))
     with pytest.raises(EstimandError, match="not followed"):
         sensitivity(model, cohort, estimands=("hazard ratio",))

@@ -19,7 +19,7 @@ def result(fit):
     for k in range(12):
         one = base.assign(
             specification=k + 1, priors=["weak", "sceptical"][k % 2], site_sd=[0.25, 0.5, 1.0][k % 3],
-            left_out=["none", "Augsburg"][k // 6], adipose="threshold", adjustment="as specified", reference=k == 4,
+            excluded=["nobody", "site Augsburg"][k // 6], adipose="threshold", adjustment="as specified", reference=k == 4,
             certified=k != 7,
         )  # fmt: skip
         one[["estimate", "lower", "upper"]] *= np.exp(0.05 * rng.normal()) if k != 7 else np.nan
