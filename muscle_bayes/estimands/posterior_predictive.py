@@ -8,6 +8,8 @@ import pandas as pd
 
 from muscle_bayes.estimands.frame import summarise_draws, tidy
 from muscle_bayes.estimands.labels import label_of
+from muscle_bayes.estimands.ordered import is_ordered
+from muscle_bayes.estimands.ordered_predictive import ORDERED_DRAWS, ordered_predictive
 from muscle_bayes.estimands.predictive import groups_of, predictive
 from muscle_bayes.estimands.sites import MEANING, expit, site_label
 
@@ -17,7 +19,7 @@ def posterior_predictive(
     by: Sequence[str] | None = None,
     *,
     site: str | None = None,
-    draws: int = 4000,
+    draws: int | None = None,
     cohort: Any = None,
     allow_unconverged: bool = False,
 ) -> pd.DataFrame:
@@ -36,8 +38,8 @@ def posterior_predictive(
         age_band that are there.
     site : {"known", "typical", "new"}, optional
         By default the persons' own sites.
-    draws : int
-        Posterior draws that are used, one replicate each.
+    draws : int, optional
+        Posterior draws that are used, one replicate each; by default 4,000 (1,000 for an ordered outcome).
     cohort : Cohort or pandas.DataFrame, optional
         Other persons with the outcome, in place of the analysis set.
     allow_unconverged : bool
@@ -48,7 +50,7 @@ def posterior_predictive(
     pandas.DataFrame
         One row for everyone and for each group: `estimate, lower, upper` of the replicated prevalence, `observed`, `n`,
         `events`, `p_value` (P(replicated > observed) + P(equal) / 2; near 0 or 1 is a misfit), `outside` (the observed
-        prevalence lies outside the interval).
+        prevalence lies outside the interval). Of an ordered outcome: a row for each category; see `ordered_predictive`.
 
     Raises
     ------
@@ -63,7 +65,9 @@ def posterior_predictive(
     where the model holds: a small one is a misfit, a moderate one no proof.
     """
     fit.require_converged(allow_unconverged)
-    checked = predictive(fit, cohort, site=site, draws=draws, check="posterior predictive check")
+    if is_ordered(fit):
+        return ordered_predictive(fit, by, site=site, draws=draws or ORDERED_DRAWS, cohort=cohort)
+    checked = predictive(fit, cohort, site=site, draws=draws or 4000, check="posterior predictive check")
     if by is None:
         by = [name for name in (fit.recipe.site, "sex", "age_band") if name and _there(checked.persons, name)]
     rows: list[dict[str, Any]] = [{"by": "all", "group": "all", "codes": np.ones(len(checked.y), dtype=bool)}]

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from muscle_bayes.errors import EstimandError
 from muscle_bayes.estimands.odds_ratios import odds_ratios
+from muscle_bayes.estimands.ordered import odds_ratio_of
 
 
 def symptom_burden(
@@ -32,9 +34,10 @@ def symptom_burden(
     Returns
     -------
     pandas.DataFrame
-        As `odds_ratios`, exposures only, with `outcome, model, n, events, data_hash`. ``.attrs["fits"]`` has every fit's
-        provenance; ``.attrs["comparable"]`` is False where Z-scores differ by more than 1 % of an SD between fits, since
-        "per 2 Z" is then not the same contrast.
+        As `odds_ratios`, exposures only, with `outcome, model, n, events, categories, odds_ratio_of, data_hash`; of an
+        ordered outcome `events` is missing, `categories` is their number, and the odds ratio is that of a higher category.
+        ``.attrs["fits"]`` has every fit's provenance; ``.attrs["comparable"]`` is False where Z-scores differ by more than 1 %
+        of an SD between fits, since "per 2 Z" is then not the same contrast.
 
     Raises
     ------
@@ -59,13 +62,20 @@ def symptom_burden(
         own = odds_ratios(fit, per, terms=shared, allow_unconverged=allow_unconverged)
         frames.append(
             own.assign(
-                outcome=name, model=said["model"], n=said["n"], events=said["events"], data_hash=said["data_hash"]
+                outcome=name,
+                model=said["model"],
+                n=said["n"],
+                events=said["events"],
+                categories=len(said.get("categories", ())) or np.nan,
+                odds_ratio_of=odds_ratio_of(fit),
+                data_hash=said["data_hash"],
             )
         )
     frame = pd.concat(frames, ignore_index=True)
     frame.attrs = {
         **named[0][1].provenance(),
         "simulated": any(fit.provenance()["simulated"] for _, fit in named),
+        "converged": all(fit.provenance().get("converged", True) for _, fit in named),
         "per": per,
         "outcomes": names,
         "fits": [fit.provenance() for _, fit in named],

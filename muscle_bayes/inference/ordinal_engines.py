@@ -175,7 +175,7 @@ def run_ordinal_ml(model: Model, design: Design) -> EngineResult:
         joint_covariance=joint,
     )
     names = [*threshold_labels(design.categories), *(column.label for column in recipe.columns)]
-    values = np.concatenate([maximum.thresholds, found.coefficients])  # type: ignore[list-item]
+    values = np.concatenate([maximum.thresholds, found.coefficients])
     parameters = pd.DataFrame({"estimate": values, "se": np.sqrt(np.diag(joint))}, index=names)
     measures: dict[str, Any] = {"log likelihood": found.log_likelihood}
     findings = []

@@ -77,20 +77,77 @@ def nuts_posterior(
     NutsPosterior
         Draws and sampler statistics.
     """
+    likelihood = LogitLikelihood(problem)
+    coordinates = standardise(likelihood)
+
+    def make_density() -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
+        work = likelihood.workspace()
+        return lambda position: coordinates.log_density_and_gradient(position, work)
+
+    positions, statistics = sample_positions(
+        make_density,
+        coordinates.dimension,
+        draws=draws,
+        tune=tune,
+        chains=chains,
+        seed=seed,
+        target_accept=target_accept,
+        threads=threads,
+        progress=progress,
+    )
+    x, log_sd = positions_to_parameters(coordinates, positions.reshape(-1, coordinates.dimension))
+    shape = positions.shape[:2]
+    x = x.reshape(*shape, -1)
+    return NutsPosterior(
+        beta=x[..., : problem.q],
+        effects=problem.split_effects(x[..., problem.q :]),
+        sd=np.exp(log_sd).reshape(*shape, -1),
+        statistics=statistics,
+    )
+
+
+def sample_positions(
+    make_density: Callable[[], Callable[[np.ndarray], tuple[float, np.ndarray]]],
+    dimension: int,
+    *,
+    draws: int,
+    tune: int,
+    chains: int,
+    seed: int,
+    target_accept: float = TARGET_ACCEPT,
+    threads: int | None = None,
+    progress: Callable[..., None] | None = None,
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Sample a density that is close to a standard normal by nutpie's NUTS.
+
+    Parameters
+    ----------
+    make_density : callable
+        Returns, once for every chain, the function from a position (dimension,) to log density and gradient.
+    dimension : int
+        Length of a position.
+    draws, tune, chains, seed, target_accept, threads, progress
+        As in `nuts_posterior`.
+
+    Returns
+    -------
+    positions : (chains, draws, dimension)
+        Draws.
+    statistics : dict of str to (chains, draws)
+        As in `NutsPosterior`.
+    """
     import nutpie
     from nutpie.compiled_pyfunc import from_pyfunc
 
     threads = threads or available_threads()
-    likelihood = LogitLikelihood(problem)
-    coordinates = standardise(likelihood)
 
     def make_logp() -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
-        work = likelihood.workspace()
+        density = make_density()
 
         def log_density(position: np.ndarray) -> tuple[float, np.ndarray]:
             # A trajectory gone astray in tuning may overflow; what is not finite ends it as a divergence.
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                return coordinates.log_density_and_gradient(position, work)
+                return density(position)
 
         return log_density
 
@@ -98,14 +155,14 @@ def nuts_posterior(
         return lambda position: {"position": np.array(position)}
 
     def initial_point(seed: int) -> np.ndarray:
-        return np.random.default_rng(seed).standard_normal(coordinates.dimension)
+        return np.random.default_rng(seed).standard_normal(dimension)
 
     model = from_pyfunc(
-        coordinates.dimension,
+        dimension,
         make_logp,
         make_expand,
         [np.dtype(np.float64)],
-        [(coordinates.dimension,)],
+        [(dimension,)],
         ["position"],
         make_initial_point_fn=initial_point,
     )
@@ -123,16 +180,7 @@ def nuts_posterior(
             progress_bar=False,
             **options,
         )
-    positions = trace["posterior"]["position"].values
-    x, log_sd = positions_to_parameters(coordinates, positions.reshape(-1, coordinates.dimension))
-    shape = positions.shape[:2]
-    x = x.reshape(*shape, -1)
-    return NutsPosterior(
-        beta=x[..., : problem.q],
-        effects=problem.split_effects(x[..., problem.q :]),
-        sd=np.exp(log_sd).reshape(*shape, -1),
-        statistics=_statistics(trace["sample_stats"]),
-    )
+    return trace["posterior"]["position"].values, _statistics(trace["sample_stats"])
 
 
 def _statistics(stats: Any) -> dict[str, np.ndarray]:

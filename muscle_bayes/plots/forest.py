@@ -66,6 +66,8 @@ def forest(result: pd.DataFrame, ax: Any = None, *, width_mm: float = TWO_COLUMN
         caption = f"{sample_text(attrs)}. {method_text(attrs)}"
         if attrs.get("rope"):
             caption += f" Grey band: odds ratios from {attrs['rope'][0]:g} to {attrs['rope'][1]:g}, practically none."
+        if attrs.get("categories"):
+            caption += f" Odds ratios of {attrs['odds_ratio_of']}."
         if (result["role"] == "adjustment").any():
             caption += " Grey rows adjust the exposures' rows; their own odds ratios are not effects (Table 2 fallacy)."
         write_caption(figure, caption, width_mm)
@@ -86,7 +88,8 @@ def _lines(result: pd.DataFrame, *, narrow: bool) -> list[dict[str, Any]]:
             contrast, numbers = str(row["contrast"]), str(row["text"])
             if narrow:
                 # The size in raw units is in the table; one column has no room for it.
-                contrast = contrast.split(" (")[0] + (f" at {row['at']}" if row.get("at") else "")
+                at = f" at {row['at']}" if row.get("at") else ""
+                contrast = contrast.removesuffix(at).split(" (")[0] + at
                 numbers = numbers.replace(" to ", "\N{EN DASH}")
             breaks = wrap(contrast, _WIDEST[narrow]) if narrow or len(contrast) > 24 else []
             label = "\n".join([str(row["label"]), *breaks]) if breaks else f"{row['label']}, {contrast}"

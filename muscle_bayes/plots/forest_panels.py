@@ -140,7 +140,8 @@ def _panel(
             continue
         if not np.isfinite(row["estimate"]):
             ax.text(0.5, centre, "no estimate", transform=ax.get_yaxis_transform(), ha="center", va="center",
-                    fontsize=6, color=GREY, style="italic")  # fmt: skip
+                    fontsize=6, color=GREY, style="italic", zorder=6,
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8})  # fmt: skip
             continue
         colour = BLUE if line.get("hollow") else INK
         ends = np.clip([row["lower"], row["upper"]], low, high)

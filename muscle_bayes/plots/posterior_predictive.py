@@ -44,8 +44,9 @@ def posterior_predictive(
     lines: list[dict[str, Any]] = []
     for by, rows in result.groupby("term", sort=False):
         if by != "all":
-            lines.append({"heading": rows["label"].iloc[0], "space": 1.25})
-        lines += [{"row": row, "space": 1.0} for _, row in rows.iterrows()]
+            size = f" (n = {rows['n'].iloc[0]:,})" if "within" in rows else ""
+            lines.append({"heading": f"{rows['label'].iloc[0]}{size}", "space": 1.25})
+        lines += [{"row": row, "space": 1.0, "category": "within" in rows} for _, row in rows.iterrows()]
     title = title if title is not None else f"{attrs.get('outcome', '')}: observed and replicated".strip(": ")
     with house_style():
         figure = None
@@ -58,9 +59,10 @@ def posterior_predictive(
             mark_simulated_axes(ax, attrs)
             return ax
         write_head(figure, title, attrs, width_mm)
+        what = "share of each category" if "within" in result else "prevalence"
         level = f"{100 * attrs.get('interval', 0.95):g} %"
         caption = (
-            f"{sample_text(attrs)}. Line and tick: {level} interval and median of the prevalence in {attrs['draws_used']:,} "
+            f"{sample_text(attrs)}. Line and tick: {level} interval and median of the {what} in {attrs['draws_used']:,} "
             "replicated data sets; dot: observed (filled and orange where outside). p: posterior predictive p-value, "
             "near 0 or 1 where the model misses the group."
         )
@@ -88,13 +90,14 @@ def _draw(ax: Any, lines: list[dict[str, Any]], *, narrow: bool) -> None:
         face = colour if row["outside"] else "white"
         ax.plot(100 * row["observed"], centre, "o", ms=3.4, mfc=face, mec=colour, mew=0.9, zorder=4)
         name = "Everyone" if everyone else row["group"]
-        labels.append(name if narrow else f"{name} (n = {row['n']:,})")
+        labels.append(name if narrow or line["category"] else f"{name} (n = {row['n']:,})")
         beside.append(_p_text(row["p_value"]))
         bold[-1] = everyone
     ax.set_ylim(y, -0.9)
     ax.set_yticks(at, labels)
     ax.spines["left"].set_visible(False)
-    ax.set_xlabel("Prevalence (%)")
+    ordered = any(line.get("category") for line in lines)
+    ax.set_xlabel("Share of participants (%)" if ordered else "Prevalence (%)")
     ax.margins(x=0.04)
     right = ax.secondary_yaxis("right")
     right.set_yticks([-0.45, *at], ["p", *beside])

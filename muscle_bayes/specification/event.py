@@ -19,6 +19,8 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     "<": operator.lt,
 }
+#: In place of a sign where the outcome is ordered and nothing is compared.
+ORDERED = "ordered"
 _EVENT = re.compile(
     r"""\s*(?P<column>[A-Za-z][A-Za-z0-9_]*)\s*(?P<sign>==|!=|>=|<=|>|<)\s*"""
     r"""(?:(?P<number>-?\d+(?:\.\d+)?)|"(?P<text>[^"\\]*)")\s*"""
@@ -34,7 +36,7 @@ class Event:
     column : str
         Column of the cohort.
     sign : str
-        One of == != >= <= > <.
+        One of == != >= <= > <; or ``ordered``, of an outcome that is no event.
     value : float or str
         What the column is compared with.
     """
@@ -55,7 +57,18 @@ class Event:
         -------
         numpy.ndarray, shape (n,), float64
             The binary outcome.
+
+        Raises
+        ------
+        ModelFileError
+            Where the outcome is ordered.
         """
+        if self.sign == ORDERED:
+            raise ModelFileError(
+                f"column {self.column!r}",
+                "the model's outcome is ordered, so that it does not happen or not",
+                "Cut it at a category: fit.at_least(4), or a model with an event such as 'pain_nrs >= 4'",
+            )
         missing = column.isna().to_numpy()
         if isinstance(self.value, str):
             compared = _OPERATORS[self.sign](column.astype("str").to_numpy(dtype=object), self.value)
@@ -66,6 +79,8 @@ class Event:
 
     def __str__(self) -> str:
         """Return the event as a model file writes it."""
+        if self.sign == ORDERED:
+            return f"{self.column} (ordered)"
         value = f'"{self.value}"' if isinstance(self.value, str) else f"{self.value:g}"
         return f"{self.column} {self.sign} {value}"
 
