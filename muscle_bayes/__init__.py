@@ -40,6 +40,7 @@ _PUBLIC = {
     "subgroups": "estimands",
     "exposure_distributions": "estimands",
     "symptom_burden": "estimands",
+    "proportionality": "estimands",
     "sensitivity": "estimands",
     "compare": "estimands",
     "run": "study",

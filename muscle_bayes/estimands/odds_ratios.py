@@ -11,7 +11,9 @@ from muscle_bayes.errors import EstimandError
 from muscle_bayes.estimands.e_values import e_value, e_value_of_limit, square_root_approximation
 from muscle_bayes.estimands.frame import summarise_draws, tidy
 from muscle_bayes.estimands.labels import label_of
+from muscle_bayes.estimands.ordered import is_ordered, odds_ratio_of
 from muscle_bayes.estimands.rounding import number_text
+from muscle_bayes.estimands.sites import conditional_label
 from muscle_bayes.estimands.variables import Variable, design_rows, model_scale, variables_of
 
 #: An odds ratio in here is called practically none.
@@ -33,9 +35,11 @@ def odds_ratios(
     """Return the odds ratio of every predictor, exposures first.
 
     Exposures and other Z-scores are stated per `per` Z, categorical variables against their reference, binary ones yes
-    against no. Where a predictor interacts, its odds ratio holds at stated values of the other one, by default its
-    mean. Rows of role ``adjustment`` adjust the exposures' rows; their own odds ratios answer no question of the study
-    (Westreich & Greenland 2013, Am J Epidemiol 177, 292-298).
+    against no. In a smooth no odds ratio holds for every unit: the row compares two stated levels, half of `per` above the
+    mean with half of it below, or those of the model's ``[exposures]`` (else the quartiles of a raw column), and says so.
+    Where a predictor interacts, its odds ratio holds at stated values of the other one, by default its mean. Rows of role
+    ``adjustment`` adjust the exposures' rows; their own odds ratios answer no question of the study (Westreich & Greenland
+    2013, Am J Epidemiol 177, 292-298).
 
     Parameters
     ----------
@@ -45,7 +49,7 @@ def odds_ratios(
         Z-scores that an odds ratio spans; None takes each exposure's own contrast from the model (2 for the others).
     at : mapping, optional
         Values of interacting variables, by formula name in Z or by raw column in raw units; a list gives a row each,
-        such as ``{"lmm_z": [-1, 0, 1]}``.
+        such as ``{"lmm_z": [-1, 0, 1]}``. By default the mean, and a row for each level of a category (``sex``).
     terms : sequence of str, optional
         Predictors to report; by default all.
     rope : tuple of float
@@ -74,7 +78,8 @@ def odds_ratios(
     described, difference = stated_contrasts(fit, per, at, terms)
     summary = contrast_summary(fit, difference, rope=rope)
     # Of exposures only: what an adjustment term would need to be explained away is no question.
-    asked = np.array([d["role"] == "exposure" for d in described], dtype=bool)
+    # The square root stands for the risk ratio of an event; an ordered outcome has one for every cut (`fit.at_least`).
+    asked = np.array([d["role"] == "exposure" and not is_ordered(fit) for d in described], dtype=bool)
     roots = [square_root_approximation(summary[name]) for name in ("estimate", "lower", "upper")]
     columns = {key: [d[key] for d in described] for key in described[0]} if described else {}
     return tidy(
@@ -85,12 +90,17 @@ def odds_ratios(
             "e_value_sqrt_or": np.where(asked, e_value(roots[0]), np.nan),
             "e_value_sqrt_or_limit": np.where(asked, e_value_of_limit(*roots), np.nan),
             "scale": "odds ratio",
-            "site": "conditional on site" if fit.recipe.site_levels else "no site in the model",
+            "site": conditional_label(fit),
             "population": "conditional on the covariates",
         },
         fit,
         interval=0.95,
-        attrs={"per": per, "rope": list(rope), "estimate_is": "maximum" if fit.method == "ml" else "posterior median"},
+        attrs={
+            "per": per,
+            "rope": list(rope),
+            "estimate_is": "maximum" if fit.method == "ml" else "posterior median",
+            "odds_ratio_of": odds_ratio_of(fit),
+        },
     )
 
 
@@ -131,7 +141,7 @@ def stated_contrasts(
     described, pairs = [], []
     for name in chosen:
         variable = variables[name]
-        for setting in _settings(variable, at):
+        for setting in _settings(variable, at, variables):
             for low, high, contrast, level in _contrasts(variable, fit, per):
                 described.append(_describe(variable, contrast, level, setting, variables))
                 pairs += [{**setting, name: low}, {**setting, name: high}]
@@ -181,10 +191,17 @@ def _as_lists(at: Mapping[str, Any], variables: Mapping[str, Variable]) -> dict[
     return out
 
 
-def _settings(variable: Variable, at: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
+def _settings(
+    variable: Variable, at: Mapping[str, list[Any]], variables: Mapping[str, Variable]
+) -> list[dict[str, Any]]:
     """Return the values of the interacting variables that the odds ratio is stated at; one empty one without."""
-    partners = [name for name in variable.partners if name in at]
-    return [dict(zip(partners, values, strict=True)) for values in product(*(at[name] for name in partners))]
+    values = dict(at)
+    for name in variable.partners:
+        # Of women only, or of men only, is half an answer: a category that nobody named is stated at each of its levels.
+        if name not in values and variables[name].kind in {"categorical", "binary"}:
+            values[name] = list(variables[name].levels) or [0.0, 1.0]
+    partners = [name for name in variable.partners if name in values]
+    return [dict(zip(partners, chosen, strict=True)) for chosen in product(*(values[name] for name in partners))]
 
 
 def _contrasts(variable: Variable, fit: Any, per: float | None) -> list[tuple[Any, Any, str, str | None]]:
@@ -193,15 +210,39 @@ def _contrasts(variable: Variable, fit: Any, per: float | None) -> list[tuple[An
         return [(base, level, f"{level} against {base}", level) for level in variable.levels[1:]]
     if variable.kind == "binary":
         return [(0.0, 1.0, "yes against no", None)]
+    if variable.compared:
+        base = variable.compared[0]
+        return [
+            (base, level, f"{_amount(variable, level)} against {_amount(variable, base)}", f"{level:g}")
+            for level in variable.compared[1:]
+        ]
+    if variable.curved and variable.kind == "numeric":
+        low, high = (float(fit.support.quantiles.loc[variable.name, q]) for q in (0.25, 0.75))
+        words = f"third quartile ({_amount(variable, high)}) against first ({_amount(variable, low)})"
+        return [(low, high, words, None)]
     span = per
     if span is None:
         span = fit.model.exposures[variable.name].contrast if variable.name in fit.model.exposures else 2.0
     if variable.kind == "standardised":
         within = "" if variable.over == "all" else f" within {label_of(variable.over).lower()}"
         size = f"{span:g} SD{within} = {number_text(span * variable.sd, decimals=1)} {variable.unit}".strip()
-        # Around the mean, so that a curved term is compared between stated levels and a straight one loses nothing.
+        if variable.curved:
+            return [(-span / 2, span / 2, f"{_z(span / 2)} against {_z(-span / 2)} ({size})", None)]
+        # Around the mean, as a curved one is compared; a straight one loses nothing by it.
         return [(-span / 2, span / 2, f"per {span:g} Z ({size})", None)]
     return [(variable.reference, variable.reference + 1.0, f"per 1 {variable.unit or 'unit'}", None)]  # type: ignore[operator]
+
+
+def _z(value: float) -> str:
+    sign = "\N{MINUS SIGN}" if value < 0 else "+"
+    return f"{sign}{abs(value):g} Z"
+
+
+def _amount(variable: Variable, value: float) -> str:
+    """Return a value of a predictor with its unit: ``+1 Z``, ``2000 MET-min/week``."""
+    if variable.kind == "standardised":
+        return _z(value)
+    return f"{number_text(value, decimals=1) if value % 1 else f'{value:g}'} {variable.unit}".strip()
 
 
 def _describe(

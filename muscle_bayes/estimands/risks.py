@@ -17,6 +17,9 @@ from muscle_bayes.estimands.variables import Variable, model_scale, variables_of
 #: More persons than this outside the support of their own sex and age band, and the row is flagged.
 MOST_OUTSIDE = 0.05
 
+#: Contrasts in Z that are tried, widest first, where too many persons are pushed outside.
+_NARROWER = (1.5, 1.0, 0.75, 0.5, 0.25, 0.1)
+
 
 def risks(
     fit: Any,
@@ -59,8 +62,10 @@ def risks(
     -------
     pandas.DataFrame
         For each term and population: ``risk`` at the low and the high level, ``risk difference``, ``risk ratio``, and
-        ``cases per 1,000``. Further columns: `label, level, outside_share` (share of persons whom the contrast pushes
-        outside the support of their own sex and age band), `flag`, `e_value, e_value_limit` (of the risk ratio).
+        ``cases per 1,000``; of a category one contrast for each level against its reference. Further columns: `label,
+        level, outside_share` (share of persons whom the contrast pushes from inside to outside the support of their own sex
+        and age band), `already_outside_share` (who lie outside it as they are), `flag`, `note` (what the flag means and
+        which narrower contrast stays inside), `e_value, e_value_limit` (of the risk ratio).
 
     Raises
     ------
@@ -85,7 +90,9 @@ def risks(
                 f"term {name!r}", "the model has no such predictor", f"Take one of {', '.join(variables)}"
             )
     moves = [
-        (variables[name], *move) for name in chosen for move in _moves(variables[name], persons, fit, per, fixed.get(name))
+        (variables[name], *move)
+        for name in chosen
+        for move in _moves(variables[name], persons, fit, per, fixed.get(name))
     ]
     for variable, low, high, words in moves:
         name = variable.name
@@ -97,14 +104,20 @@ def risks(
         if fit.method == "ml":
             one = mean_risks(fit, designs, groups=groups, coefficients=fit.maximum.coefficients[None, :], **shared)
             at_maximum = _with_all(one, groups, by)
-        outside = _outside_shares(fit, variable, moved, groups, by)
+        pushed, already = _outside_shares(fit, variable, persons, moved, groups, by)
+        # With several contrasts of one variable the risk at their common reference is told once.
+        again = any(d["term"] == name and d["contrast"] == words["low"] for d in described)
+        note = _note(fit, variable, persons, words, pushed[-1])
         for g, population in enumerate(names):
             for estimand, scale, level, of in _QUANTITIES:
+                if level == "low" and again:
+                    continue
                 described.append(
                     {
                         "estimand": estimand, "term": name, "contrast": words[level] if level != "" else words["contrast"],
                         "scale": scale, "population": population, "role": variable.role, "label": variable.label,
-                        "level": level, "outside_share": outside[g],
+                        "level": level, "outside_share": pushed[g], "already_outside_share": already[g],
+                        "note": note if pushed[g] > MOST_OUTSIDE else "",
                     }
                 )  # fmt: skip
                 values.append(of(risk[:, g, 0], risk[:, g, 1]))
@@ -123,7 +136,7 @@ def risks(
     limits = e_value_of_limit(summary["estimate"], summary["lower"], summary["upper"])
     with np.errstate(invalid="ignore", divide="ignore"):
         of_estimate = e_value(summary["estimate"])
-    flags = np.where(frame["outside_share"] > MOST_OUTSIDE, "more than 5 % outside the data", "")
+    flags = np.where(frame["outside_share"] > MOST_OUTSIDE, "more than 5 % pushed outside the data", "")
     return tidy(
         {
             **{key: frame[key] for key in frame.columns},
@@ -179,10 +192,13 @@ def _pair(key: str, value: tuple[Any, Any], variables: Mapping[str, Variable]) -
 def _moves(
     variable: Variable, persons: pd.DataFrame, fit: Any, per: float | None, fixed: tuple[Any, Any] | None
 ) -> list[tuple[Any, Any, dict[str, str]]]:
-    """Return each contrast of a variable: one, but for a curve with several stated levels, each against its reference."""
+    """Return each contrast of a variable: one, but of a category or a curve with stated levels each against the reference."""
     if fixed is None and variable.compared:
         base = variable.compared[0]
         return [_move(variable, persons, fit, per, (base, level)) for level in variable.compared[1:]]
+    if fixed is None and variable.kind == "categorical":
+        base = variable.levels[0]
+        return [_move(variable, persons, fit, per, (base, level)) for level in variable.levels[1:]]
     return [_move(variable, persons, fit, per, fixed)]
 
 
@@ -192,10 +208,6 @@ def _move(
     """Return everyone's low and high value of a variable, and the words for both and for the contrast."""
     if fixed is None and variable.kind == "binary":
         fixed = (0.0, 1.0)
-    if fixed is None and variable.kind == "categorical":
-        raise EstimandError(
-            f"term {variable.name!r}", "it has several levels", f"Say which: levels={{'{variable.name}': (..., ...)}}"
-        )
     if fixed is None and variable.curved and variable.kind == "numeric":
         raise EstimandError(
             f"term {variable.name!r}",
@@ -220,11 +232,43 @@ def _move(
 
 
 def _outside_shares(
-    fit: Any, variable: Variable, moved: Sequence[pd.DataFrame], groups: np.ndarray, by: str | None
-) -> np.ndarray:
-    """Return for each population the share whom either level puts outside their own sex and age band's support."""
+    fit: Any,
+    variable: Variable,
+    persons: pd.DataFrame,
+    moved: Sequence[pd.DataFrame],
+    groups: np.ndarray,
+    by: str | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each population the share whom either level pushes out of their own support, and who lie outside already."""
     if variable.role != "exposure" or not (variable.kind == "standardised" or variable.curved):
-        return np.full(groups.max() + 1 + (by is not None), np.nan)
+        missing = np.full(groups.max() + 1 + (by is not None), np.nan)
+        return missing, missing
+    already = share_outside(fit, persons, variable.name)
     outside = np.logical_or.reduce([share_outside(fit, frame, variable.name) for frame in moved])
-    shares = np.bincount(groups, weights=outside) / np.bincount(groups)
-    return np.append(shares, outside.mean()) if by is not None else shares
+
+    def shares(who: np.ndarray) -> np.ndarray:
+        each = np.bincount(groups, weights=who) / np.bincount(groups)
+        return np.append(each, who.mean()) if by is not None else each
+
+    return shares(outside & ~already), shares(already)
+
+
+def _note(fit: Any, variable: Variable, persons: pd.DataFrame, words: Mapping[str, str], pushed: float) -> str:
+    """Return what a share pushed outside the support means, and which narrower contrast would keep persons inside."""
+    if not pushed > MOST_OUTSIDE:
+        return ""
+    meaning = (
+        f"{100 * pushed:.0f} % of the persons are moved from inside to outside the 1st to 99th percentile of their own sex and "
+        "age band, where the risk rests on the form of the model"
+    )
+    own = persons[variable.name]
+    if "own value" not in words["low"]:
+        return f"{meaning}; levels nearer to each other stay inside more often"
+    already = share_outside(fit, persons, variable.name)
+    for per in _NARROWER:
+        moved = [persons.assign(**{variable.name: own + sign * per / 2}) for sign in (-1, 1)]
+        outside = np.logical_or.reduce([share_outside(fit, frame, variable.name) for frame in moved])
+        share = float((outside & ~already).mean())
+        if share <= MOST_OUTSIDE:
+            return f"{meaning}; with per={per:g} (own value \N{PLUS-MINUS SIGN} {per / 2:g} Z) {100 * share:.0f} % are"
+    return f"{meaning}; narrower contrasts than own value \N{PLUS-MINUS SIGN} {_NARROWER[-1] / 2:g} Z only would keep them inside"

@@ -1,4 +1,8 @@
-"""The odds-ratio surface: two exposures against a stated reference, with interval, probability and support."""
+"""The odds-ratio surface: two exposures against a stated reference, with interval, probability and support.
+
+A linear model gives a plane of log odds ratios (a saddle with an interaction), a smooth one whatever the data say; several
+models side by side share grid, reference and the cells that are shown.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,6 +13,7 @@ import pandas as pd
 from muscle_bayes.errors import EstimandError
 from muscle_bayes.estimands.frame import tidy
 from muscle_bayes.estimands.odds_ratios import contrast_summary
+from muscle_bayes.estimands.sites import conditional_label
 from muscle_bayes.estimands.support import MIN_PERSONS, joint_support, marginal_densities
 from muscle_bayes.estimands.variables import Variable, design_rows, model_scale, variables_of
 
@@ -16,7 +21,7 @@ _BLOCK = 500
 
 
 def odds_ratio_surface(
-    fit: Any,
+    fit: Any | Sequence[Any] | Mapping[str, Any],
     first: str = "intermat_z",
     second: str = "lmm_z",
     reference: tuple[float, float] = (0.0, 0.0),
@@ -30,8 +35,8 @@ def odds_ratio_surface(
 
     Parameters
     ----------
-    fit : Fit
-        Posterior or maximum likelihood.
+    fit : Fit, or a sequence or mapping of them
+        Posterior or maximum likelihood. Several models are shown side by side, a mapping gives them names.
     first, second : str
         Two exposures, as the formula calls them.
     reference : tuple of float
@@ -52,15 +57,19 @@ def odds_ratio_surface(
         One row a combination, second exposure fastest: canonical columns, then the two exposures in Z, their raw
         columns in raw units, `supported` and `supported_SEX` (rule in `muscle_bayes.estimands.support`), `rope_share`.
         At the reference itself the odds ratio is 1 without error and `prob_gt_null` is missing. ``.attrs`` has the
-        reference, labels, units, Z-score constants and the exposures' densities by sex.
+        reference, labels, units, Z-score constants and the exposures' densities by sex. Of several models, one after the
+        other with a column `model`; a cell is supported where it is in every model's analysis set.
 
     Raises
     ------
     EstimandError
-        Where the exposures are not two of the model's Z-scored predictors.
+        Where the exposures are not two of the model's Z-scored predictors, or models differ in how a Z is made.
     UnconvergedFitError
         Where the fit failed its gate and `allow_unconverged` is False.
     """
+    if isinstance(fit, Mapping | Sequence):
+        named = fit if isinstance(fit, Mapping) else _named(fit, first, second)
+        return _side_by_side(named, first, second, reference, grid, at=at, allow_unconverged=allow_unconverged)
     fit.require_converged(allow_unconverged)
     variables = variables_of(fit)
     pair = [_exposure(name, variables) for name in (first, second)]
@@ -93,7 +102,7 @@ def odds_ratio_surface(
             "contrast": [f"{pair[0].stated(round(x, 6))}, {pair[1].stated(round(y, 6))}" for x, y in combinations[1:]],
             **summary,
             "scale": "odds ratio",
-            "site": "conditional on site" if fit.recipe.site_levels else "no site in the model",
+            "site": conditional_label(fit),
             "population": "conditional on the covariates",
             "role": "exposure",
             first: a,
@@ -120,6 +129,61 @@ def odds_ratio_surface(
             ),
         },
     )
+
+
+def _named(fits: Sequence[Any], first: str, second: str) -> dict[str, Any]:
+    """Name models by how the two exposures enter: linear, linear with interaction, smooth."""
+    out: dict[str, Any] = {}
+    for fit in fits:
+        variables = variables_of(fit)
+        pair = [_exposure(name, variables) for name in (first, second)]
+        word = "Linear with interaction" if second in pair[0].partners else "Linear"
+        word = "Smooth" if any(variable.curved for variable in pair) else word
+        same = sum(name.partition(" (")[0] == word for name in out)
+        out[f"{word} ({same + 1})" if same else word] = fit
+    return out
+
+
+def _side_by_side(
+    fits: Mapping[str, Any],
+    first: str,
+    second: str,
+    reference: tuple[float, float],
+    grid: Mapping[str, Sequence[float]] | float,
+    *,
+    at: Mapping[str, Any] | None,
+    allow_unconverged: bool,
+) -> pd.DataFrame:
+    if not fits:
+        raise EstimandError("surfaces side by side", "no fit is given", "Give two or more")
+    frames: dict[str, pd.DataFrame] = {}
+    for name, fit in fits.items():
+        frame = odds_ratio_surface(fit, first, second, reference, grid, at=at, allow_unconverged=allow_unconverged)
+        if not frames:
+            # The first model's grid for all.
+            grid = {key: np.unique(frame[key]) for key in (first, second)}
+            constants = frame.attrs["constants"]
+        elif not np.allclose(frame.attrs["constants"], constants, rtol=1e-9):
+            raise EstimandError(
+                f"surface of {name!r}",
+                "its Z-scores have other means and SDs than the first model's, so that the same Z is another person",
+                "Fit both models on the same analysis set",
+            )
+        frames[name] = frame
+    masks = [key for key in next(iter(frames.values())) if str(key).startswith("supported")]
+    shared = {key: np.logical_and.reduce([frame[key] for frame in frames.values()]) for key in masks}
+    whole = pd.concat([frame.assign(model=name, **shared) for name, frame in frames.items()], ignore_index=True)
+    attrs = [frame.attrs for frame in frames.values()]
+    whole.attrs = {
+        **attrs[0],
+        "models": list(frames),
+        "of_models": [
+            {key: of.get(key) for key in ("model", "title", "method", "n", "events", "seed")} for of in attrs
+        ],
+        "converged": all(of.get("converged", True) for of in attrs),
+        "simulated": any(of.get("simulated", False) for of in attrs),
+    }
+    return whole
 
 
 def _exposure(name: str, variables: Mapping[str, Variable]) -> Variable:

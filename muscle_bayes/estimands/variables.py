@@ -9,6 +9,7 @@ import pandas as pd
 
 from muscle_bayes.errors import EstimandError
 from muscle_bayes.estimands.labels import label_of, unit_of, with_unit
+from muscle_bayes.specification.transforms import variables_of_term
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,10 @@ class Variable:
         Its value in the reference person: Z of 0, first level, 0, or the median.
     over : str
         Of a Z-score: ``all``, or the column of groups within which it was made.
+    curved : bool
+        Whether it stands in a smooth or another transform, so that no odds ratio holds for every unit of it.
+    compared : tuple of float
+        Values that its odds ratios compare, the reference first, where the model states them.
     """
 
     name: str
@@ -47,6 +52,8 @@ class Variable:
     partners: tuple[str, ...]
     reference: float | str
     over: str = "all"
+    curved: bool = False
+    compared: tuple[float, ...] = ()
 
     @property
     def label(self) -> str:
@@ -84,7 +91,8 @@ class Variable:
         elif self.kind == "binary" and value in (0, 1):
             text = "yes" if value else "no"
         else:
-            text = f"{value:g}".replace("-", "\N{MINUS SIGN}") + (" Z" if self.kind == "standardised" else "")
+            unit = "Z" if self.kind == "standardised" else self.unit if self.kind == "numeric" else ""
+            text = (f"{value:g}".replace("-", "\N{MINUS SIGN}") + f" {unit}").strip()
         return f"{self.label} = {text}"
 
 
@@ -102,23 +110,28 @@ def variables_of(fit: Any) -> dict[str, Variable]:
         By name.
     """
     recipe, exposures = fit.recipe, fit.model.exposures
-    terms = [tuple(column.term.split(":")) for column in recipe.columns]
+    terms = [variables_of_term(column.term) for column in recipe.columns]
+    curved = {name for column in recipe.columns if "(" in column.term for name in variables_of_term(column.term)}
+    curved -= {name for name in recipe.levels if name in curved}
     names = dict.fromkeys([*(name for name in exposures), *(name for term in terms for name in term)])
     out = {}
     for name in names:
         partners = tuple(dict.fromkeys(other for term in terms if name in term for other in term if other != name))
         role: Literal["exposure", "adjustment"] = "exposure" if name in exposures else "adjustment"
+        compared = tuple(getattr(exposures[name], "levels", ())) if name in exposures else ()
+        bent: dict[str, Any] = {"curved": name in curved, "compared": compared}
         if name in recipe.constants:
             z = recipe.constants[name]
-            out[name] = Variable(name, "standardised", z.source, role, (), z.mean, z.sd, partners, 0.0, z.over)
+            at = compared[0] if compared else 0.0
+            out[name] = Variable(name, "standardised", z.source, role, (), z.mean, z.sd, partners, at, z.over, **bent)
         elif name in recipe.levels:
             levels = tuple(recipe.levels[name])
             out[name] = Variable(name, "categorical", name, role, levels, 0.0, 1.0, partners, levels[0])
         elif name in fit.support.counts:
             out[name] = Variable(name, "binary", name, role, (), 0.0, 1.0, partners, 0.0)
         else:
-            median = float(fit.support.quantiles.loc[name, 0.5])
-            out[name] = Variable(name, "numeric", name, role, (), 0.0, 1.0, partners, median)
+            at = compared[0] if compared else float(fit.support.quantiles.loc[name, 0.5])
+            out[name] = Variable(name, "numeric", name, role, (), 0.0, 1.0, partners, at, **bent)
     return out
 
 

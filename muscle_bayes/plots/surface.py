@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.ticker import FixedFormatter, FixedLocator, MultipleLocator, NullFormatter, NullLocator
 
+from muscle_bayes.errors import InvalidValueError
 from muscle_bayes.plots.style import (
     CAPTION_LINE,
     DIVERGING,
@@ -49,7 +50,8 @@ def surface(
     Parameters
     ----------
     result : pandas.DataFrame
-        Of `odds_ratio_surface`.
+        Of `odds_ratio_surface`; of several models, a row of panels for each, with one scale of colours and the same cells
+        (below 120 mm the odds ratios alone, whose heavy lines hold the intervals).
     ax : matplotlib Axes, optional
         Draw the odds ratios here, alone; by default a new figure with edge densities and the second panel.
     sex : str, optional
@@ -66,25 +68,41 @@ def surface(
     matplotlib Figure, or Axes where one was given
         Axes in Z, with raw units beside them.
     """
-    sheet = _Sheet(result, sex)
+    sheets = _sheets(result, sex)
     title = title if title is not None else str(result.attrs.get("outcome", ""))
     with house_style():
         if ax is not None:
-            _odds_panel(ax, sheet, "estimate", sexes=sex is None)
+            if len(sheets) > 1:
+                raise InvalidValueError(
+                    "ax=", f"{len(sheets)} models need a panel each", "Leave ax out, or give one model's rows"
+                )
+            _odds_panel(ax, sheets[0], "estimate", sexes=sex is None)
             ax.set_title(title, loc="left")
             mark_simulated_axes(ax, result.attrs)
             return ax
-        figure = _figure(sheet, sex, interval == "panels", width_mm)
+        figure = _figure(sheets, sex, interval == "panels", width_mm)
         write_head(figure, title, result.attrs, width_mm)
-        write_caption(figure, _caption(sheet, sex), width_mm)
+        write_caption(figure, _caption(sheets, sex), width_mm)
         return figure
+
+
+def _sheets(result: pd.DataFrame, sex: str | None) -> list["_Sheet"]:
+    """Return one sheet a model, all with the scale of colours that holds every one."""
+    names = result.attrs.get("models", [""])
+    parts = [result if name == "" else result[result["model"] == name] for name in names]
+    sheets = [_Sheet(part, sex, name) for part, name in zip(parts, names, strict=True)]
+    reach = max(sheet.reach for sheet in sheets)
+    for sheet in sheets:
+        sheet.reach, sheet.norm = reach, LogNorm(1 / reach, reach)
+    return sheets
 
 
 class _Sheet:
     """A surface's columns as matrices, shape (values of the second exposure, values of the first)."""
 
-    def __init__(self, result: pd.DataFrame, sex: str | None) -> None:
+    def __init__(self, result: pd.DataFrame, sex: str | None, name: str = "") -> None:
         self.attrs = result.attrs
+        self.name = name
         self.first, self.second = result.attrs["exposures"]
         self.frame = result
         self.x = np.unique(result[self.first])
@@ -106,15 +124,18 @@ class _Sheet:
 _LEFT, _EDGE, _HEAD, _BELOW, _BAR, _TITLE = 20.0, 9.0, 6.0, 16.5, 12.0, 14.0
 
 
-def _figure(sheet: _Sheet, sex: str | None, panels: bool, width_mm: float) -> Any:
+def _figure(sheets: list[_Sheet], sex: str | None, panels: bool, width_mm: float) -> Any:
     narrow = width_mm < 120
+    # Of several models in one column the odds ratios alone, or the figure would be longer than a page.
+    short = narrow and len(sheets) > 1 and not panels
+    sheet, each_count = sheets[0], 4 if panels else 1 if short else 2
     across = 1 if narrow else 2
     side = (width_mm - across * (_LEFT + _EDGE) - 3) / across
     down = side * 0.97
-    count = 4 if panels else 2
+    count = each_count * len(sheets)
     rows = -(-count // across)
     each = _HEAD + down + _BELOW + _BAR
-    caption = _caption(sheet, sex)
+    caption = _caption(sheets, sex)
     height = _TITLE + rows * each + CAPTION_LINE * len(caption_lines(caption, width_mm)) + 3
     figure = new_figure(width_mm, height, constrained=False)
     places = [
@@ -122,17 +143,21 @@ def _figure(sheet: _Sheet, sex: str | None, panels: bool, width_mm: float) -> An
     ]
     boxes = [axes_at(figure, left, top, side, down) for left, top in places]
     bars = [axes_at(figure, left, top + down + _BELOW, side, 2.0) for left, top in places]
-    _odds_panel(boxes[0], sheet, "estimate", sexes=sex is None, bar=bars[0])
-    _probability_panel(boxes[1], sheet, bar=bars[1])
-    headings = ["Odds ratio", "Probability that it exceeds 1"]
-    if panels:
-        level = 100 * sheet.attrs.get("interval", 0.95)
-        for k, column in ((2, "lower"), (3, "upper")):
-            _odds_panel(boxes[k], sheet, column, sexes=False, bar=bars[k])
-            headings.append(f"Odds ratio, {column} limit ({level:g} %)")
+    headings: list[str] = []
+    level = 100 * sheet.attrs.get("interval", 0.95)
+    for at, one in zip(range(0, count, each_count), sheets, strict=True):
+        _odds_panel(boxes[at], one, "estimate", sexes=sex is None, bar=bars[at])
+        if not short:
+            _probability_panel(boxes[at + 1], one, bar=bars[at + 1])
+        words = ["Odds ratio", "P(odds ratio > 1)" if one.name else "Probability that it exceeds 1"]
+        if panels:
+            for k, column in ((2, "lower"), (3, "upper")):
+                _odds_panel(boxes[at + k], one, column, sexes=False, bar=bars[at + k])
+                words.append(f"Odds ratio, {column} limit ({level:g} %)")
+        headings += [f"{one.name}: {text.replace('Odds', 'odds')}" if one.name else text for text in words[:each_count]]
     for k, ((left, top), heading) in enumerate(zip(places, headings, strict=True)):
         y = 1 - (top - (_EDGE + 1.5 if k == 0 else 1.5)) / height
-        figure.text((left - 4) / width_mm, y, "abcd"[k], fontsize=8, fontweight="bold", va="bottom")
+        figure.text((left - 4) / width_mm, y, chr(ord("a") + k), fontsize=8, fontweight="bold", va="bottom")
         figure.text(left / width_mm, y, heading, fontsize=7, fontweight="bold", va="bottom")
     densities = sheet.attrs.get("densities", {})
     if densities:
@@ -294,10 +319,12 @@ def _reference(sheet: _Sheet) -> str:
     )
 
 
-def _caption(sheet: _Sheet, sex: str | None) -> str:
+def _caption(sheets: list[_Sheet], sex: str | None) -> str:
+    sheet = sheets[0]
     who = f"{sex} persons" if sex else "either sex (broken lines: each sex's own limit)"
     level = f"{100 * sheet.attrs.get('interval', 0.95):g} %"
+    shared = " Models share the scale of colours and the cells that are shown." if len(sheets) > 1 else ""
     return (
         f"{sample_text(sheet.attrs)}. {method_text(sheet.attrs)} Open dot: reference, odds ratio 1. Heavy line: the {level} "
-        f"interval excludes 1 beyond it. Hatched: no support in the data of {who}; {sheet.attrs['support_rule']}."
+        f"interval excludes 1 beyond it. Hatched: no support in the data of {who}; {sheet.attrs['support_rule']}.{shared}"
     )

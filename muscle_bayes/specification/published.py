@@ -49,7 +49,7 @@ def published_priors(model: "Model") -> dict[str, OddsRatioPrior]:
     columns = {
         name: model.standardise[name].source
         for name in model.exposures
-        if name in model.standardise and model.standardise[name].over == "all"
+        if name in model.standardise and model.standardise[name].over == "all" and (name,) in model.parsed.terms
     }
     found = {name: known[column] for name, column in columns.items() if column in known}
     if not found:
