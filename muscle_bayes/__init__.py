@@ -42,6 +42,7 @@ _PUBLIC = {
     "symptom_burden": "estimands",
     "proportionality": "estimands",
     "sensitivity": "estimands",
+    "power_scaling": "estimands",
     "compare": "estimands",
     "run": "study",
 }

@@ -14,6 +14,7 @@ from muscle_bayes.estimands.nomogram import Nomogram, nomogram
 from muscle_bayes.estimands.odds_ratios import odds_ratios
 from muscle_bayes.estimands.optimism import optimism
 from muscle_bayes.estimands.posterior_predictive import posterior_predictive
+from muscle_bayes.estimands.power_scaling import power_scaling
 from muscle_bayes.estimands.prior_predictive import prior_predictive
 from muscle_bayes.estimands.proportionality import proportionality
 from muscle_bayes.estimands.residuals import residuals
@@ -27,6 +28,6 @@ from muscle_bayes.estimands.symptom_burden import symptom_burden
 __all__ = [
     "Nomogram", "calibration", "compare", "discrimination", "exposure_distributions", "interaction",
     "leave_one_site_out", "loo", "nomogram", "odds_ratio_curve", "odds_ratio_surface", "odds_ratios", "optimism",
-    "posterior_predictive", "printed", "prior_predictive", "proportionality", "residuals", "risks", "select_matched", "sensitivity",
-    "subgroups", "symptom_burden",
+    "posterior_predictive", "power_scaling", "printed", "prior_predictive", "proportionality", "residuals", "risks", "select_matched",
+    "sensitivity", "subgroups", "symptom_burden",
 ]  # fmt: skip
