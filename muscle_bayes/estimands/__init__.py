@@ -28,6 +28,6 @@ from muscle_bayes.estimands.symptom_burden import symptom_burden
 __all__ = [
     "Nomogram", "calibration", "compare", "discrimination", "exposure_distributions", "interaction",
     "leave_one_site_out", "loo", "nomogram", "odds_ratio_curve", "odds_ratio_surface", "odds_ratios", "optimism",
-    "posterior_predictive", "power_scaling", "printed", "prior_predictive", "proportionality", "residuals", "risks", "select_matched",
-    "sensitivity", "subgroups", "symptom_burden",
+    "posterior_predictive", "power_scaling", "printed", "prior_predictive", "proportionality", "residuals", "risks",
+    "select_matched", "sensitivity", "subgroups", "symptom_burden",
 ]  # fmt: skip
