@@ -1,6 +1,7 @@
 """Interaction of two exposures, on the additive and on the multiplicative scale, in the four cells of their levels."""
 
 from collections.abc import Mapping
+from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ from muscle_bayes.estimands.frame import summarise_draws, tidy
 from muscle_bayes.estimands.sites import MEANING, check_site, conditional_label, site_label
 from muscle_bayes.estimands.standardisation import analysis_set, mean_risks
 from muscle_bayes.estimands.variables import Variable, design_rows, model_scale, variables_of
+from muscle_bayes.specification.transforms import variables_of_term
 
 #: AP and S need two harmful exposures; refused where one protects with more than this probability.
 MOST_PROTECTIVE = 0.05
@@ -21,8 +23,8 @@ CELLS = ((0, 0), (1, 0), (0, 1), (1, 1))
 
 def interaction(
     fit: Any,
-    first: str = "intermat_z",
-    second: str = "lmm_z",
+    first: str | None = None,
+    second: str | None = None,
     levels: Mapping[str, tuple[Any, Any]] | None = None,
     *,
     site: str | None = None,
@@ -39,10 +41,12 @@ def interaction(
     ----------
     fit : Fit
         Posterior or maximum likelihood, with its persons.
-    first, second : str
-        Two predictors.
+    first, second : str, optional
+        Two predictors. By default the first two exposures that the model lets interact; else an exposure and the category
+        that modifies it (``sex``); else the first two exposures.
     levels : mapping of str to (unexposed, exposed), optional
-        In Z or by raw column; by default half the model's contrast on either side of the mean, the adverse end exposed.
+        In Z or by raw column; by default half the model's contrast on either side of the mean, the adverse end exposed. Of a
+        category with two levels the one with the higher odds is called exposed, since it has no adverse end of its own.
     site : {"known", "typical", "new", "marginal"}, optional
         For the risks; by default the persons' own sites.
     design : {"cohort", "case-control"}
@@ -73,6 +77,7 @@ def interaction(
     """
     fit.require_converged(allow_unconverged)
     variables = variables_of(fit)
+    first, second = _names(first, second, variables)
     pair = _pair(first, second, variables)
     values = [cell_levels(v, fit, levels, variables) for v in pair]
     stated = [[v.stated(value) for value in both] for v, both in zip(pair, values, strict=True)]
@@ -80,7 +85,7 @@ def interaction(
     check_site(fit, site)
 
     rows, draws, central = [], [], []
-    row = _describer(pair, stated)
+    row = _describer(pair, stated, fit)
     if design == "cohort":
         risk, best, persons = _cell_risks(fit, first, second, values, site, cohort)
         who = f"{'analysis set' if cohort is None else 'persons given'} (n = {persons:,})"
@@ -221,6 +226,29 @@ def _cell_odds_ratios(
     return np.exp(fit.coefficients()[:, 1:] @ difference.T), maximum
 
 
+def _names(first: str | None, second: str | None, variables: Mapping[str, Variable]) -> tuple[str, str]:
+    """Return the pair that is asked for, or the one that the model is most likely about."""
+    exposures = [v for v in variables.values() if v.role == "exposure"]
+    if first is not None and second is not None:
+        return first, second
+    one = first or second
+    if one is not None:
+        partners = list(variables[one].partners) if one in variables else []
+        other = next((v.name for v in exposures if v.name in partners), next(iter(partners), None))
+        other = other or next((v.name for v in exposures if v.name != one), None)
+        if other is None:
+            raise EstimandError(
+                f"interaction of {one!r}", "it needs a second predictor", f"Take one of {', '.join(variables)}"
+            )
+        return (one, other) if first is not None else (other, one)
+    pairs = [(a.name, b.name) for a in exposures for b in exposures if b.name in a.partners]
+    pairs += [(a.name, name) for a in exposures for name in a.partners]
+    pairs += [(a.name, b.name) for a, b in combinations(exposures, 2)]
+    if not pairs:
+        raise EstimandError("interaction", "the model has no two exposures", f"Name two of {', '.join(variables)}")
+    return pairs[0]
+
+
 def _pair(first: str, second: str, variables: Mapping[str, Variable]) -> list[Variable]:
     for name in (first, second):
         if name not in variables:
@@ -242,20 +270,30 @@ def cell_levels(
             return unexposed, exposed
     if variable.kind == "binary":
         return 0.0, 1.0
+    if variable.kind == "categorical" and len(variable.levels) == 2:
+        low, high = variable.levels
+        rows = design_rows(fit, variables, [{variable.name: low}, {variable.name: high}])
+        higher = float((fit.coefficients()[:, 1:] @ (rows[1] - rows[0])).mean()) >= 0
+        return (low, high) if higher else (high, low)
     if variable.kind != "standardised":
+        example = (variable.levels[0], variable.levels[1]) if variable.levels else ("...", "...")
         raise EstimandError(
             f"exposure {variable.name!r}",
             "its two levels are not given",
-            f"Say levels={{'{variable.name}': (..., ...)}}",
+            f"Say which, unexposed first, such as levels={{'{variable.name}': {example}}}",
         )
     term = fit.model.exposures.get(variable.name)
     half = (term.contrast if term else 2.0) / 2
     return (half, -half) if term and term.adverse == "low" else (-half, half)
 
 
-def _describer(pair: list[Variable], stated: list[list[str]]) -> Any:
+def _describer(pair: list[Variable], stated: list[list[str]], fit: Any) -> Any:
     names = " × ".join(v.name for v in pair)
-    role = "exposure" if all(v.role == "exposure" for v in pair) else "adjustment"
+    asked = all(v.role == "exposure" for v in pair)
+    # The model may count an exposure's term with a category (sex) among its exposures.
+    both = {v.name for v in pair}
+    asked = asked or any(c.role == "exposure" and both <= set(variables_of_term(c.term)) for c in fit.recipe.columns)
+    role = "exposure" if asked else "adjustment"
 
     def row(quantity: dict[str, Any], settings: dict[str, str]) -> dict[str, Any]:
         cell = quantity["cell"]

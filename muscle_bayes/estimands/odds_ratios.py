@@ -206,15 +206,15 @@ def _settings(
 
 def _contrasts(variable: Variable, fit: Any, per: float | None) -> list[tuple[Any, Any, str, str | None]]:
     if variable.kind == "categorical":
-        base = variable.levels[0]
-        return [(base, level, f"{level} against {base}", level) for level in variable.levels[1:]]
+        first = variable.levels[0]
+        return [(first, level, f"{level} against {first}", level) for level in variable.levels[1:]]
     if variable.kind == "binary":
         return [(0.0, 1.0, "yes against no", None)]
     if variable.compared:
         base = variable.compared[0]
         return [
-            (base, level, f"{_amount(variable, level)} against {_amount(variable, base)}", f"{level:g}")
-            for level in variable.compared[1:]
+            (base, value, f"{_amount(variable, value)} against {_amount(variable, base)}", f"{value:g}")
+            for value in variable.compared[1:]
         ]
     if variable.curved and variable.kind == "numeric":
         low, high = (float(fit.support.quantiles.loc[variable.name, q]) for q in (0.25, 0.75))

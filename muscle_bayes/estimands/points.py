@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from muscle_bayes.estimands.variables import Variable, design_rows
+from muscle_bayes.specification.transforms import variables_of_term
 
 #: Quantiles of a numeric partner that get an axis each.
 LEVEL_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -196,9 +197,13 @@ def points_system(
         The layout.
     """
     ticks, interact = dict(ticks or {}), dict(interact or {})
-    sets = []
-    for names in predictor_sets(variables, held=set(interact)):
-        columns = np.array([j for j, c in enumerate(fit.recipe.columns) if set(c.term.split(":")) <= set(names)])
+    sets: list[PredictorSet] = []
+    taken: set[int] = set()
+    terms = [frozenset(variables_of_term(c.term)) for c in fit.recipe.columns]
+    for names in predictor_sets(variables, held=set(interact), terms=terms):
+        # What two sets could hold (the category's own term) goes to the first of them.
+        columns = np.array([j for j, term in enumerate(terms) if term <= set(names) and j not in taken], dtype=int)
+        taken |= set(columns.tolist())
         lead, others = variables[names[0]], [variables[name] for name in names[1:]]
         raw = _ticks(fit, lead, ticks)
         axes = []
@@ -222,8 +227,13 @@ def points_system(
     return PointsSystem(tuple(sets), beta, float(intercept), minima, per_log_odds)
 
 
-def predictor_sets(variables: Mapping[str, Variable], held: set[str]) -> list[tuple[str, ...]]:
+def predictor_sets(
+    variables: Mapping[str, Variable], held: set[str], terms: Sequence[frozenset[str]] = ()
+) -> list[tuple[str, ...]]:
     """Group predictors by shared interactions; within a set the one with the axes comes first.
+
+    Two exposures that do not interact with each other but share a modifying category (sex) make a set each with it: an axis
+    of each for women and for men, where one joint set needs an axis for each value of the other exposure, as rms draws it.
 
     Parameters
     ----------
@@ -231,6 +241,8 @@ def predictor_sets(variables: Mapping[str, Variable], held: set[str]) -> list[tu
         Exposures first.
     held : set of str
         Raw columns that are asked to be held rather than drawn.
+    terms : sequence of frozenset of str
+        The model's terms; without them no set is divided.
 
     Returns
     -------
@@ -242,17 +254,38 @@ def predictor_sets(variables: Mapping[str, Variable], held: set[str]) -> list[tu
     for name in variables:
         if name in seen:
             continue
-        members, queue = [name], [name]
-        while queue:
-            for partner in variables[queue.pop()].partners:
-                if partner not in members:
-                    members.append(partner)
-                    queue.append(partner)
+        members = _connected([name], variables, set(variables))
         seen |= set(members)
-        # A numeric predictor makes the axis and categories make the copies, as rms does it.
-        members.sort(key=lambda m: (variables[m].source in held, variables[m].kind in {"categorical", "binary"}))
-        sets.append(tuple(members))
+        for part in _divided(members, variables, terms):
+            # A numeric predictor makes the axis and categories make the copies, as rms does it.
+            part.sort(key=lambda m: (variables[m].source in held, variables[m].kind in {"categorical", "binary"}))
+            sets.append(tuple(part))
     return sets
+
+
+def _connected(start: list[str], variables: Mapping[str, Variable], within: set[str]) -> list[str]:
+    """Return what shares an interaction with the start, directly or through others of `within`."""
+    members, queue = list(start), list(start)
+    while queue:
+        for partner in variables[queue.pop()].partners:
+            if partner not in members and partner in within:
+                members.append(partner)
+                queue.append(partner)
+    return members
+
+
+def _divided(members: list[str], variables: Mapping[str, Variable], terms: Sequence[frozenset[str]]) -> list[list[str]]:
+    """Divide a set whose numeric predictors meet only through categories, where each term then has a set of its own."""
+    numeric = [name for name in members if variables[name].kind not in {"categorical", "binary"}]
+    parts: list[list[str]] = []
+    for name in numeric:
+        if not any(name in part for part in parts):
+            core = _connected([name], variables, set(numeric))
+            beside = [m for m in members if m not in numeric and any(m in variables[n].partners for n in core)]
+            parts.append([*core, *beside])
+    inside = [term for term in terms if term <= set(members)]
+    complete = inside and all(any(term <= set(part) for part in parts) for term in inside)
+    return parts if len(parts) > 1 and complete else [members]
 
 
 def pretty(low: float, high: float, intervals: int = 8) -> np.ndarray:

@@ -83,7 +83,8 @@ def risks(
     fixed = {next(iter(model_scale({k: v[0]}, variables))): _pair(k, v, variables) for k, v in (levels or {}).items()}
     chosen = list(terms) if terms is not None else [v.name for v in variables.values() if v.role == "exposure"]
 
-    described, values, central = [], [], []
+    described: list[dict[str, Any]] = []
+    values, central = [], []
     for name in chosen:
         if name not in variables:
             raise EstimandError(
@@ -194,11 +195,9 @@ def _moves(
 ) -> list[tuple[Any, Any, dict[str, str]]]:
     """Return each contrast of a variable: one, but of a category or a curve with stated levels each against the reference."""
     if fixed is None and variable.compared:
-        base = variable.compared[0]
-        return [_move(variable, persons, fit, per, (base, level)) for level in variable.compared[1:]]
+        return [_move(variable, persons, fit, per, (variable.compared[0], level)) for level in variable.compared[1:]]
     if fixed is None and variable.kind == "categorical":
-        base = variable.levels[0]
-        return [_move(variable, persons, fit, per, (base, level)) for level in variable.levels[1:]]
+        return [_move(variable, persons, fit, per, (variable.levels[0], level)) for level in variable.levels[1:]]
     return [_move(variable, persons, fit, per, fixed)]
 
 

@@ -121,5 +121,11 @@ def test_what_makes_no_pair_is_refused(fit) -> None:
         interaction(fit, "lmm_z", "lmm_z")
     with pytest.raises(EstimandError, match="no such predictor"):
         interaction(fit, "lmm_z", "bmi_z")
-    with pytest.raises(EstimandError, match="two levels are not given"):
+    with pytest.raises(EstimandError, match=r"levels=\{'activity': \('moderate', 'low'\)\}"):
         interaction(fit, "lmm_z", "activity")
+
+
+def test_the_default_pair_is_what_the_model_lets_interact(fit, make_fit) -> None:
+    assert set(interaction(fit)["term"]) == {"intermat_z × lmm_z"}
+    assert set(interaction(make_fit(interaction=False))["term"]) == {"intermat_z × lmm_z"}
+    assert set(interaction(fit, "lmm_z")["term"]) == {"lmm_z × intermat_z"}

@@ -11,7 +11,7 @@ from muscle_bayes.errors import EstimandError
 from muscle_bayes.estimands.discrimination import c_statistic
 
 SHIFT = {"Augsburg": -0.3, "Berlin": 0.0, "Essen": 0.0, "Mannheim": 0.3, "Neubrandenburg": 1.2}
-SLOPE = {name: 0.8 for name in SHIFT} | {"Neubrandenburg": 0.3}
+SLOPE = dict.fromkeys(SHIFT, 0.8) | {"Neubrandenburg": 0.3}
 
 
 @pytest.fixture(scope="module")

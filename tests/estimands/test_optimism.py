@@ -61,7 +61,7 @@ def test_bootstrap_is_that_of_rms_on_the_same_samples(ml_fit: mb.Fit) -> None:
 
 def test_frame_is_apparent_less_optimism(ml_fit: mb.Fit) -> None:
     frame = mb.optimism(ml_fit, replicates=40, seed=1)
-    by = frame.pivot(index="estimand", columns="version", values="estimate")
+    by = frame.pivot_table(index="estimand", columns="version", values="estimate")
     np.testing.assert_allclose(by["corrected"], by["apparent"] - by["optimism"], atol=1e-12)
     rms = {
         name: dict(zip(RMS["columns"], row, strict=True))

@@ -83,14 +83,25 @@ def test_share_pushed_outside_the_data_is_stated_and_flagged(fit) -> None:
     frame = risks(fit, terms=["lmm_z"], site="typical", cohort=fit.cohort.head(300))
     z = fit.recipe.standardise(fit.cohort.head(300))
     groups = fit.support.by_group.set_index(["sex", "age_band"])
-    outside = 0
+    pushed, already = 0, 0
     for _, person in z.iterrows():
         age = person["age_years"]
         band = "<40" if age < 40 else "40-49" if age < 50 else "50-59" if age < 60 else "60+"
         low, high = groups.loc[(person["sex"], band), ["lmm_z_q01", "lmm_z_q99"]]
-        outside += not (low <= person["lmm_z"] - 1 and person["lmm_z"] + 1 <= high)
-    assert frame["outside_share"].iloc[0] == pytest.approx(outside / len(z))
-    assert frame["flag"].iloc[0] == "more than 5 % outside the data"
+        inside = low <= person["lmm_z"] <= high
+        # Who lies outside as they are is not pushed there by the contrast.
+        pushed += inside and not (low <= person["lmm_z"] - 1 and person["lmm_z"] + 1 <= high)
+        already += not inside
+    assert frame["outside_share"].iloc[0] == pytest.approx(pushed / len(z))
+    assert frame["already_outside_share"].iloc[0] == pytest.approx(already / len(z))
+    assert frame["flag"].iloc[0] == "more than 5 % pushed outside the data"
+    # The contrast that the note offers does stay inside, and the next wider one does not.
+    offered = float(frame["note"].iloc[0].split("per=")[1].split(" ")[0])
+    shares = [
+        risks(fit, terms=["lmm_z"], site="typical", cohort=fit.cohort.head(300), per=per)["outside_share"].iloc[0]
+        for per in (offered, {0.1: 0.25, 0.25: 0.5, 0.5: 0.75, 0.75: 1.0, 1.0: 1.5, 1.5: 2.0}[offered])
+    ]
+    assert shares[0] <= 0.05 < shares[1]
     near = risks(fit, terms=["lmm_z"], site="typical", levels={"lmm_z": (-0.01, 0.01)})
     assert near["outside_share"].iloc[0] < 0.05
     assert near["flag"].iloc[0] == ""
@@ -105,12 +116,17 @@ def test_maximum_likelihood_estimate_is_at_the_maximum(make_fit) -> None:
     assert frame[["mcse", "prob_gt_null"]].isna().all(axis=None)
 
 
-def test_binary_terms_go_from_no_to_yes_and_categories_need_levels(fit) -> None:
+def test_binary_terms_go_from_no_to_yes_and_categories_from_their_reference(fit) -> None:
     frame = risks(fit, terms=["diabetes"], site="typical")
     assert pick(frame, "risk difference")["contrast"] == "Diabetes = yes against no"
     assert pick(frame, "risk difference")["role"] == "adjustment"
-    with pytest.raises(EstimandError, match="several levels"):
-        risks(fit, terms=["activity"])
+    every = risks(fit, terms=["activity"], site="typical")
+    differences = every[every["estimand"] == "risk difference"].set_index("contrast")["estimate"]
+    assert list(differences.index) == [f"Physical activity = {level} against moderate" for level in ("low", "high")]
+    assert list(every.loc[every["estimand"] == "risk", "level"]) == ["low", "high", "high"]
+    for level in ("low", "high"):
+        one = risks(fit, terms=["activity"], levels={"activity": ("moderate", level)}, site="typical")
+        assert pick(one, "risk difference")["estimate"] == differences[f"Physical activity = {level} against moderate"]
     got = risks(fit, terms=["activity"], levels={"activity": ("moderate", "low")}, site="typical")
     assert pick(got, "risk ratio")["contrast"] == "Physical activity = low against moderate"
     with pytest.raises(EstimandError, match="no such column"):
