@@ -6,14 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
-from scipy.stats import t as student
+from scipy.special import ndtri, stdtrit
 
 from muscle_bayes.errors import EstimandError
 from muscle_bayes.inference.sandwich import bias_reduced_sandwich
 
 #: Below this many clusters a sandwich is trusted by nobody, corrected or not (Cameron & Miller 2015, J Hum Resour 50:317-372).
 FEW_CLUSTERS = 40
+
+#: What tables call each method.
+LABELS = {
+    "gee": "GEE, exchangeable",
+    "cluster_robust": "Logit, cluster-robust",
+    "fixed_site": "Logit, site fixed",
+}
 
 # A log odds ratio with a standard error like this runs off to infinity: Fisher scoring stopped on its way.
 _DIVERGED = 50.0
@@ -123,10 +129,10 @@ def _gee(X: np.ndarray, y: np.ndarray, index: np.ndarray, sites: int) -> Referen
     found = sm.GEE(y, X, groups=index, family=sm.families.Binomial(), cov_struct=structure).fit(cov_type="naive")
     correlation = float(structure.dep_params)
     return Reference(
-        "GEE, exchangeable",
+        LABELS["gee"],
         np.asarray(found.params),
         bias_reduced_sandwich(X, y, index, np.asarray(found.params), correlation),
-        float(student.ppf(0.975, sites - 1)),
+        float(stdtrit(sites - 1, 0.975)),
         None,
         None,
         "averaged over sites",
@@ -140,10 +146,10 @@ def _cluster_robust(X: np.ndarray, y: np.ndarray, index: np.ndarray, sites: int)
 
     found = sm.GLM(y, X, family=sm.families.Binomial()).fit()
     return Reference(
-        "Logit, cluster-robust",
+        LABELS["cluster_robust"],
         np.asarray(found.params),
         bias_reduced_sandwich(X, y, index, np.asarray(found.params)),
-        float(student.ppf(0.975, sites - 1)),
+        float(stdtrit(sites - 1, 0.975)),
         None,
         None,
         "site left out",
@@ -165,10 +171,10 @@ def _fixed_site(X: np.ndarray, y: np.ndarray, index: np.ndarray, sites: int) -> 
     typical[1:, sites:] = np.eye(p)
     deviation = np.column_stack([np.eye(sites) - 1 / sites, np.zeros((sites, p))])
     return Reference(
-        "Logit, site fixed",
+        LABELS["fixed_site"],
         typical @ estimates,
         typical @ covariance @ typical.T,
-        float(norm.ppf(0.975)),
+        float(ndtri(0.975)),
         deviation @ estimates,
         deviation @ covariance @ deviation.T,
         "conditional on site",
