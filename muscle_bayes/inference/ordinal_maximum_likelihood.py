@@ -23,6 +23,10 @@ _STEPS = 60
 #: Largest Newton decrement (about twice what the log-likelihood could still gain) at a maximum.
 _DECREMENT = 1e-8
 _START_SD = 0.3
+#: Deviance that a site SD must gain to count as other than 0: rounding brings less.
+_GAIN = 1e-7
+#: Standard error of a coefficient, per SD of its column, beyond which the data say nothing about it: separation.
+_LARGEST_SE = 100.0
 
 
 @dataclass(frozen=True)
@@ -93,10 +97,11 @@ def ordinal_maximum_likelihood(problem: OrdinalProblem) -> OrdinalMaximum:
     parameters = plain
     if problem.n_sites:
         found, with_sites, full, well = _climb(marginal, np.concatenate([[_START_SD], plain[1:]]), free_sd=True)
-        p_value = float(chdtrc(1, max(2 * (with_sites - value), 0.0)) / 2) if with_sites > value else 1.0
+        gain = 2 * (with_sites - value)
+        p_value = float(chdtrc(1, gain) / 2) if gain > _GAIN else 1.0
         sd = 0.0
         effects = np.zeros(problem.n_sites)
-        if abs(found[0]) > SINGULAR and with_sites > value:
+        if abs(found[0]) > SINGULAR and gain > _GAIN:
             parameters, value, hessian, converged = found, with_sites, full, well
             sd = abs(float(found[0]))
             marginal.value_and_gradient(parameters)
@@ -104,6 +109,9 @@ def ordinal_maximum_likelihood(problem: OrdinalProblem) -> OrdinalMaximum:
     free = np.linalg.inv(hessian) if converged else np.full_like(hessian, np.nan)
     covariance = free[-(problem.n_thresholds + problem.p) :, -(problem.n_thresholds + problem.p) :]
     t = problem.n_thresholds
+    if converged and problem.p:
+        per_sd = np.sqrt(np.diag(covariance))[t:] * problem.X.std(axis=0)
+        converged = bool(per_sd.max() < _LARGEST_SE)
     return OrdinalMaximum(
         parameters[1 : 1 + t], parameters[1 + t :], covariance, sd, effects, p_value, value, converged
     )
