@@ -195,14 +195,14 @@ def measure(engine: str, folder: Path, options: argparse.Namespace) -> dict[str,
 
 
 def watch_memory(pid: int, peak: list[float]) -> None:
-    """Keep the largest sum (GB) of the proportional memory of a process and its children in `peak[0]`."""
+    """Keep in `peak[0]` the most memory (GB): all that a process holds, and the shares of its children."""
     try:
         root = psutil.Process(pid)
         while root.is_running() and root.status() != psutil.STATUS_ZOMBIE:
-            total = 0
-            for process in (root, *root.children(recursive=True)):
+            total = root.memory_info().rss
+            for process in root.children(recursive=True):
                 try:
-                    # Shared pages are counted once over the family; a single process has its resident size.
+                    # What a worker shares with others, libraries above all, is not counted again in full.
                     total += process.memory_full_info().pss
                 except psutil.Error:
                     continue
