@@ -13,6 +13,8 @@ _PUBLIC = {
     "simulate_cohort": "simulation",
     "simulate_phantom": "simulation",
     "quantify": "imaging",
+    "segment": "imaging",
+    "validate": "imaging",
     "read_cohort": "cohort",
     "Cohort": "cohort",
     "Exposure": "cohort",
@@ -44,6 +46,7 @@ _PUBLIC = {
     "sensitivity": "estimands",
     "power_scaling": "estimands",
     "compare": "estimands",
+    "train": "study",
     "run": "study",
 }
 _STAGES = ("plots", "errors")

@@ -76,6 +76,10 @@ class MixtureNotSeparableError(ImageError):
     """Lean and adipose intensities of one contrast do not separate, so a mixture would invent a figure."""
 
 
+class BundleError(ImageError):
+    """A segmentation bundle, its network or its weights cannot be used, or must not be."""
+
+
 # --- tables -----------------------------------------------------------------------------------------------------------
 
 

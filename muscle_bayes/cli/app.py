@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from muscle_bayes import __version__
+from muscle_bayes.cli import segmentation
+from muscle_bayes.cli.options import File, Json, Seed
 
 app = typer.Typer(
     name="muscle-bayes",
@@ -57,11 +59,6 @@ class PhantomRegion(StrEnum):
 
     trunk = "trunk"
     thigh = "thigh"
-
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of every random number.")]
-File = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="NIfTI file.")]
 
 
 def _version(wanted: bool) -> None:
@@ -283,3 +280,7 @@ def models(
     width = max(map(len, catalogue), default=0)
     for entry, title in catalogue.items():
         typer.echo(f"{entry:<{width}}  {title}")
+
+
+for _command in (segmentation.segment, segmentation.train, segmentation.validate):
+    app.command()(_command)

@@ -191,3 +191,49 @@ def model_text(model: "Model") -> str:
     lines.append(f"prior     site SD: half-normal({site.half_normal:g}) - {site.reason}")
     lines += ["", *(f"see       {reference}" for reference in model.references)]
     return "\n".join(lines).rstrip()
+
+
+def print_validation(
+    overlap: pd.DataFrame, agreement: pd.DataFrame, *, notes: list[str], device: str, as_json: bool
+) -> None:
+    """Print how a network agrees with reference labels.
+
+    Parameters
+    ----------
+    overlap, agreement : DataFrame
+        Of `muscle_bayes.imaging.network.validation.Validation`.
+    notes : list of str
+        Scans that could not be measured.
+    device : str
+        Where it was computed.
+    as_json : bool
+        As JSON.
+    """
+    if as_json:
+        tables = {"overlap": overlap.to_dict("records"), "agreement": agreement.to_dict("records")}
+        print_json({**tables, "notes": notes, "device": device})
+        return
+    columns = {"dice": "Dice", "surface_mean_mm": "surface mm", "hausdorff_95_mm": "Hausdorff 95 % mm"}
+    medians = (
+        overlap.groupby(["structure", "side"], sort=False)[list(columns)].median().round(3).rename(columns=columns)
+    )
+    scans = overlap[["participant_id", "session_id"]].drop_duplicates().shape[0]
+    typer.echo(f"{scans} scans on {device}; medians over scans")
+    typer.echo(medians.reset_index().to_string(index=False))
+    if len(agreement):
+        shown = [
+            "muscle",
+            "measure",
+            "n",
+            "bias",
+            "limit_lower",
+            "limit_upper",
+            "slope",
+            "icc",
+            "icc_lower",
+            "icc_upper",
+        ]
+        typer.echo("\nPredicted minus reference")
+        typer.echo(agreement[shown].round(3).to_string(index=False))
+    for note in notes:
+        typer.echo(note)

@@ -1,4 +1,7 @@
-"""Images to measurements: readers, fat signal fraction, compartments, adipose volume, the hull backend."""
+"""Images to measurements: readers, fat signal fraction, compartments, adipose volume, the hull backend, segmentation."""
+
+from importlib import import_module
+from typing import Any
 
 from muscle_bayes.imaging.fat_fraction import T1Correction
 from muscle_bayes.imaging.hull import hull_compartment
@@ -25,4 +28,16 @@ __all__ = [
     "read_label_map",
     "read_scan",
     "read_scheme",
+    "segment",
+    "validate",
 ]
+
+#: Names that need torch when they are called, and more modules than measuring does.
+_NETWORK = {"segment": "segmentation", "validate": "validation"}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name of the network when it is first used."""
+    if name not in _NETWORK:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.network.{_NETWORK[name]}"), name)

@@ -11,6 +11,7 @@ _HOME = {
     "run": "running",
     "start_study": "starting",
     "demonstrate": "demonstration",
+    "train": "segmentation_training",
 }
 
 __all__ = sorted(_HOME)

@@ -1,0 +1,1 @@
+"""The network of the segmentation front end: the only place that imports torch, and only when it is used."""
