@@ -248,26 +248,30 @@ def floors(results: dict[str, Any], rows: str = "27518") -> list[dict[str, Any]]
         holds = value <= most if least is None else value >= least  # type: ignore[operator]
         found.append({"floor": name, "value": float(f"{value:.3g}"), **limit, "holds": bool(holds)})
 
-    for unit in ("s", "cpu_s"):
+    for unit, what in (("s", "wall time"), ("cpu_s", "CPU time")):
         first, peer = f"first_{unit}", of("bambi_nutpie", f"first_{unit}")
         for engine in ("laplace", "fit_laplace"):
             warm = of(engine, f"warm_{unit}")
-            add(f"{unit} of Bambi + nutpie / {unit} of {engine}, warm", peer / warm, least=70)
-            add(f"{unit} of glmer / {unit} of {engine}, warm", of("glmer", first) / warm, least=8)
-        add(f"{unit} of Bambi + nutpie / {unit} of nuts", peer / of("nuts", first), least=5)
-        add(f"{unit} of 100 refits", of("refits", first), most=60)
-        add(f"{unit} of a fresh process with a fit by laplace", of("fit_laplace", f"fresh_{unit}"), most=5)
+            add(f"{what}, Bambi + nutpie / {engine} warm", peer / warm, least=70)
+            add(f"{what}, glmer / {engine} warm", of("glmer", first) / warm, least=8)
+        add(f"{what}, Bambi + nutpie / nuts", peer / of("nuts", first), least=5)
+        add(f"{what} of 100 refits, s", of("refits", first), most=60)
+        add(f"{what} of a fresh process with a fit by laplace, s", of("fit_laplace", f"fresh_{unit}"), most=5)
         for small in ("27518", "275180"):
             rise = of("laplace", first, "1000000") / of("laplace", first, small) / (1e6 / int(small))
-            add(f"rise of {unit} of laplace, {int(small):,} to 1,000,000 rows / rise of rows", rise, most=1.3)
+            add(f"{what} of laplace: rise from {int(small):,} to 1,000,000 rows / rise of rows", rise, most=1.3)
     ours, theirs = (of(engine, "ess") / of(engine, "first_s") for engine in ("nuts", "bambi_nutpie"))
-    add("smallest ESS per s of nuts / of Bambi + nutpie", ours / theirs, least=8)
+    add("smallest ESS / s, nuts / Bambi + nutpie", ours / theirs, least=8)
     add("smallest ESS of nuts", of("nuts", "ess"), least=1000)
     add("divergences of nuts", of("nuts", "divergences"), most=0)
     add("certified of 100 refits", of("refits", "certified"), least=100)
     for size, most in (("27518", 1.2), ("1000000", 6.0)):
         used = [of(engine, "peak_gb", size) for engine in ("laplace", "fit_laplace", "nuts", "ml")]
-        add(f"GB at {int(size):,} rows, most of ours", max((gb for gb in used if gb == gb), default=np.nan), most=most)
+        add(
+            f"GB at {int(size):,} rows, the most of laplace, nuts and ml",
+            max((gb for gb in used if gb == gb), default=np.nan),
+            most=most,
+        )
     return found
 
 
@@ -310,7 +314,7 @@ def main() -> None:
             for engine in options.engines:
                 load = os.getloadavg()[0]
                 found = measure(engine, Path(name), options)
-                found["load_average"] = [round(load, 2), round(os.getloadavg()[0], 2)]
+                found |= {"load_average": [round(load, 2), round(os.getloadavg()[0], 2)], "niceness": os.nice(0)}
                 print(rows, engine, json.dumps(found), flush=True)
                 results = out.setdefault(options.model, {})
                 results.setdefault(str(rows), {})[engine] = found

@@ -105,7 +105,8 @@ def coverage() -> str:
         if isinstance(v, dict)
     ]
     engines = ", ".join(
-        f"{count:,} by {engine.replace(' ', ' with ')} draws" for engine, count in found["engines"].items()
+        f"{count:,} by {engine.replace(' 1000', ' with 1,000').replace(' 4000', ' with 4,000')} draws"
+        for engine, count in found["engines"].items()
     )
     head = ["quantity", "coverage", "its Monte Carlo error", "truth below", "truth above"]
     what = f"{found['cohorts']:,} simulated cohorts of n = {found['rows']:,}, `{found['model']}`; {engines}."
@@ -138,8 +139,9 @@ def engines() -> str:
     ends = [load for pair in loads for load in (pair if isinstance(pair, list) else [pair])]
     m = found["machine"]
     where = (
-        f"{m['cores']} cores ({m['cpu']}), Python {m['python']}; other work ran beside it (load average {min(ends):.1f} to "
-        f"{max(ends):.1f}), which stretches wall seconds more than CPU seconds. Samplers: 4 chains of 1,000 draws after 1,000. "
+        f"{m['cores']} cores ({m['cpu']}), Python {m['python']}; other work of lower priority ran beside it (load average "
+        f"{min(ends):.1f} to {max(ends):.1f}), which stretches wall seconds more than CPU seconds. "
+        "Samplers: 4 chains of 1,000 draws after 1,000. "
         "ESS / s is the smallest effective size of any parameter over wall seconds, warm where there is a warm run."
     )
     limits = [
