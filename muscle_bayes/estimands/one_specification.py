@@ -215,16 +215,15 @@ class Computer:
 
 def _left(model: Any, persons: pd.DataFrame) -> Any:
     """Take out covariates that an exclusion has made the same for everyone, and levels of which nobody is left."""
-    constant = []
-    levels = dict(model.levels)
+    constant, levels = [], dict(model.levels)
     for name in model.parsed.names:
         if name in model.exposures or name not in persons:
             continue
-        present = set(persons[name].dropna().astype("str").unique())
-        if len(present) == 1:
-            constant.append(name)
-        elif name in levels:
+        if name in levels:
+            present = set(persons[name].drop_duplicates().dropna().astype("str"))
             levels[name] = [level for level in levels[name] if level in present]
+        if (persons[name] == persons[name].iloc[0]).all():
+            constant.append(name)
     if levels != model.levels:
         model = model.model_copy(update={"levels": levels})
     return without(model, constant) if constant else model

@@ -30,6 +30,9 @@ def as_levels(column: pd.Series, levels: tuple[str, ...]) -> pd.Series:
     InvalidValueError
         Where a value is none of the levels.
     """
+    dtype = column.dtype
+    if isinstance(dtype, pd.CategoricalDtype) and dtype.ordered and tuple(dtype.categories) == tuple(levels):
+        return column  # as this function made it: texts of a whole cohort are slow to look through again
     texts = column.astype("object").where(column.notna(), None)
     strange = texts[texts.notna() & ~texts.isin(levels)]
     if len(strange):
