@@ -3,7 +3,13 @@
 from importlib import import_module
 from typing import Any
 
-_HOME = {"FitResults": "results", "Phantoms": "results", "StudyResults": "results", "write_report": "html"}
+_HOME = {
+    "FitResults": "results",
+    "Phantoms": "results",
+    "StudyResults": "results",
+    "write_reading_tables": "export",
+    "write_report": "html",
+}
 
 __all__ = sorted(_HOME)
 

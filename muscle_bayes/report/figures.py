@@ -2,18 +2,16 @@
 
 import base64
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-import pandas as pd
 from markupsafe import Markup
 
-from muscle_bayes.errors import MuscleBayesError
+if TYPE_CHECKING:
+    from muscle_bayes.report.page import Drawing, Numbering
 
 #: SVG above this size goes into the page as PNG.
 LARGEST_SVG = 1_000_000
@@ -26,8 +24,8 @@ _DRAWN = frozenset(
     | {"rect", "circle", "ellipse", "line", "polyline", "polygon", "linearGradient", "radialGradient", "stop"}
 )
 _INSIDE = re.compile(r"url\(#([^)]+)\)")
-#: Width in print of the drawing that a phone is shown, in mm.
-NARROW_MM = 85.0
+#: Width in print of the drawing that a phone is shown, in mm, and what the name of its file ends in.
+NARROW_MM, NARROW_ENDING = 85.0, "_85mm"
 
 
 @dataclass(frozen=True)
@@ -118,39 +116,28 @@ def inline_svg(source: str, key: str, alt: str) -> Markup:
     return Markup(ElementTree.tostring(root, encoding="unicode"))
 
 
-def draw_narrow(name: str, tables: Mapping[str, pd.DataFrame], key: str, alt: str) -> Markup | None:
-    """Draw a figure again at the width of one column, which a phone shows in readable letters.
+def drawing(svg: Path, number: "Numbering", caption: str, alt: str) -> "Drawing":
+    """Return a figure file for the page, with the one-column version beside it for a phone, numbered.
 
     Parameters
     ----------
-    name : {"forest", "surface", "nomogram"}
-        Which figure; of others there is no second drawing.
-    tables : mapping of str to pandas.DataFrame
-        Estimand frames of the fit, with their `.attrs`.
-    key, alt : str
-        As in `inline_file`.
+    svg : pathlib.Path
+        The wide drawing; ``NAME_85mm.svg`` beside it is the narrow one, where there is one.
+    number : Numbering
+        Of the page.
+    caption : str
+        Under the figure.
+    alt : str
+        The figure in words, with its numbers.
 
     Returns
     -------
-    markupsafe.Markup or None
-        None where the frames for it are not there or cannot be drawn that small.
+    Drawing
+        Numbered.
     """
-    from muscle_bayes import plots
-
-    draw: dict[str, tuple[tuple[str, ...], Any]] = {
-        "forest": (("odds_ratios",), lambda t: plots.forest(t["odds_ratios"], width_mm=NARROW_MM)),
-        "surface": (("surface",), lambda t: plots.surface(t["surface"], width_mm=NARROW_MM)),
-        "nomogram": (("nomogram_points", "nomogram_scale"), _narrow_nomogram),
-    }
-    needed, make = draw.get(name, ((), None))
-    if make is None or any(table not in tables for table in needed):
-        return None
-    try:
-        figure = make(tables)
-    except (KeyError, MuscleBayesError):
-        # A frame read back from CSV has lost the attributes that a plot draws from; the wide drawing is shown instead.
-        return None
-    return inline_drawn(figure, key, alt)
+    key, beside = number.key(), svg.with_name(f"{svg.stem}{NARROW_ENDING}{svg.suffix}")
+    narrow = inline_file(beside, f"{key}-narrow", alt) if beside.is_file() else None
+    return number.figure(InlineFigure(key, caption, alt, inline_file(svg, key, alt), narrow))
 
 
 def inline_drawn(figure: Any, key: str, alt: str) -> Markup:
@@ -179,13 +166,6 @@ def inline_drawn(figure: Any, key: str, alt: str) -> Markup:
     content = BytesIO()
     figure.savefig(content, format="png", dpi=250)
     return inline_png(content.getvalue(), alt)
-
-
-def _narrow_nomogram(tables: Mapping[str, pd.DataFrame]) -> Any:
-    from muscle_bayes import plots
-
-    result = SimpleNamespace(points=tables["nomogram_points"], scale=tables["nomogram_scale"])
-    return plots.nomogram(result, width_mm=NARROW_MM)
 
 
 def _clean(element: ElementTree.Element, key: str) -> None:

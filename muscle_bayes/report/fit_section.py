@@ -5,7 +5,13 @@ from collections.abc import Sequence
 import pandas as pd
 
 from muscle_bayes.report import fit_tables, methods, quantities, tables, text
-from muscle_bayes.report.figures import InlineFigure, draw_narrow, inline_file
+from muscle_bayes.report.estimand_sections import (
+    check_section,
+    estimand_sections,
+    sensitivity_section,
+    stratified_sections,
+)
+from muscle_bayes.report.figures import drawing
 from muscle_bayes.report.key_result import gate_box
 from muscle_bayes.report.page import Box, Bullets, Drawing, Fold, Numbering, Paragraph, Section
 from muscle_bayes.report.quantities import effective_draws, sentence_case
@@ -54,7 +60,11 @@ def fit_section(
         section.blocks.append(Box("warning", "Not everything could be made", tuple(item.problems)))
     if len(item.tables.get("odds_ratios", ())):
         section.sections.append(_odds_ratios(item, key, number))
+    section.sections.extend(estimand_sections(item, key, number))
     section.sections.extend(_pictures(item, key, number))
+    section.sections.extend(stratified_sections(item, key, number))
+    checked, varied = check_section(item, key, number), sensitivity_section(item, key, number)
+    section.sections.extend(part for part in (varied, checked) if part is not None)
     section.sections.append(_diagnostics(item, key, number))
     if fit.recipe.site:
         section.sections.append(_sites(item, key, number, others))
@@ -104,7 +114,7 @@ def _table(frame: pd.DataFrame, caption: str, method: str, ess: float | None) ->
 
 
 def _pictures(item: FitResults, key: str, number: Numbering) -> list[Section]:
-    """Return surface and nomogram, and whatever else was drawn."""
+    """Return surface and nomogram."""
     frames, made = item.tables, []
     if "surface" in item.figures and "surface" in frames:
         about = (
@@ -130,34 +140,11 @@ def _pictures(item: FitResults, key: str, number: Numbering) -> list[Section]:
         caption = f"Nomogram of the probability of {text.in_sentence(item.fit.model.outcome_label)}."
         section.blocks.extend(_drawn(item, "nomogram", caption, text.nomogram_description(scale), number))
         made.append(section)
-    others = [name for name in item.figures if name not in {"forest", "surface", "nomogram"}]
-    if others:
-        section = Section(f"{key}-figures", "Further figures")
-        for name in others:
-            words = sentence_case(name.replace("_", " "))
-            section.blocks.extend(
-                _drawn(item, name, f"{words}.", f"{words} of {item.model.title or item.name}.", number)
-            )
-        made.append(section)
     return made
 
 
 def _drawn(item: FitResults, name: str, caption: str, alt: str, number: Numbering) -> list[Drawing]:
-    if name not in item.figures:
-        return []
-    key = number.key()
-    frames = {table: _with_provenance(frame, item) for table, frame in item.tables.items()}
-    wide = inline_file(item.figures[name], key, alt)
-    narrow = draw_narrow(name, frames, f"{key}-narrow", alt)
-    return [number.figure(InlineFigure(key, caption, alt, wide, narrow))]
-
-
-def _with_provenance(frame: pd.DataFrame, item: FitResults) -> pd.DataFrame:
-    """Return a frame whose attributes say which fit it came from, also where it was read back from a file."""
-    frame = frame.copy()
-    for name, value in item.fit.provenance().items():
-        frame.attrs.setdefault(name, value)
-    return frame
+    return [drawing(item.figures[name], number, caption, alt)] if name in item.figures else []
 
 
 def _diagnostics(item: FitResults, key: str, number: Numbering) -> Section:

@@ -8,6 +8,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from muscle_bayes.report import sections
+from muscle_bayes.report.estimand_sections import across_section
 from muscle_bayes.report.fit_section import fit_section
 from muscle_bayes.report.key_result import NO_CLAIM, fit_title, key_result
 from muscle_bayes.report.page import Numbering, Section
@@ -122,6 +123,9 @@ def page_sections(results: StudyResults) -> list[Section]:
     for i, item in enumerate(results.fits, 1):
         short = f"Results: {item.name}" if several else "Results"
         made.append(fit_section(item, f"fit-{i}", fit_title(results, item), short, number, results.fits))
+    together = across_section(results.tables, results.figures, number)
+    if together is not None:
+        made.append(together)
     if results.phantoms is not None:
         made.append(phantom_section(results.phantoms, number))
     if len(results.failures):

@@ -26,10 +26,11 @@ class FitResults:
     fit : Fit
         The posterior, with its diagnostics.
     tables : dict of str to pandas.DataFrame
-        Estimand frames: `odds_ratios`, and where the model allows them `surface`, `nomogram_points`, `nomogram_scale`.
-        Empty where the fit failed its gate.
+        Estimand frames by name, with their `.attrs`: `odds_ratios`, `risks`, `surface`, `nomogram_points`, `nomogram_scale`
+        and so on, as far as the model has them. Empty where the fit failed its gate.
     figures : dict of str to pathlib.Path
-        `forest`, `surface`, `nomogram` -> the SVG; PDF and PNG stand beside it under the same stem.
+        `forest`, `surface`, `nomogram`, ... -> the SVG; PDF and PNG stand beside it under the same stem, and the one-column
+        version as ``NAME_85mm``.
     problems : tuple of str
         Why tables or figures are not there, one sentence each: a failed gate, an estimand that is not defined.
     """
@@ -92,6 +93,8 @@ class StudyResults:
         For the demonstration.
     exposure : Exposure or None
         Which measurements the exposure columns are, with the backend that was found; for the methods.
+    tables, figures : dict
+        Of several fits together: `symptom_burden`, `model_comparison`.
     """
 
     name: str
@@ -107,3 +110,5 @@ class StudyResults:
     phantoms: Phantoms | None = None
     truth: Mapping[str, Mapping[str, float]] | None = None
     exposure: "Exposure | None" = None
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    figures: Mapping[str, Path] = field(default_factory=dict)

@@ -225,6 +225,6 @@ def _level(frame: pd.DataFrame) -> str:
     return level_text(frame["interval"].iloc[0]) if len(frame) else "95 %"
 
 
-def split_estimate(row: Row) -> tuple[str, str]:
-    """Return an estimate and its limits as texts: ``("1.22", "1.13 to 1.30")``."""
-    return _split(estimate_text(row))
+def split_estimate(row: Row, most: int = 2) -> tuple[str, str]:
+    """Return an estimate and its limits as texts of at most so many decimals: ``("1.22", "1.13 to 1.30")``."""
+    return _split(estimate_text(row, most=most))

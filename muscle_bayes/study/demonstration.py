@@ -29,6 +29,10 @@ file = "participants.csv"
 
 [[fits]]
 model = "cbp_interaction"
+
+[[fits]]                          # beside the first: the same exposures on the intensity of pain
+model = "pain_nrs4"
+estimates = ["odds_ratios"]
 """
 
 

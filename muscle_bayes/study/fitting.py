@@ -1,24 +1,27 @@
-"""The fit stage and what is made of a fit: posterior, diagnostics, estimand tables, figures."""
+"""The stages of one fit: posterior and diagnostics, estimand tables, sensitivity where asked for, figures."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from muscle_bayes.cohort import Cohort
-from muscle_bayes.cohort.files import whole_file
-from muscle_bayes.errors import EstimandError, UnconvergedFitError
+from muscle_bayes.cohort.files import file_sha256, whole_file
+from muscle_bayes.report.results import FitResults
+from muscle_bayes.study.drawing import draw_figures, figure_files, write_nomogram_page
+from muscle_bayes.study.estimating import ESTIMATES, estimate, keep_frames, write_tables
+from muscle_bayes.study.folder import StudyFolder
+from muscle_bayes.study.frames import read_frame
+from muscle_bayes.study.lock import code_version, fingerprint
+from muscle_bayes.study.settings import FitSection, SensitivitySection
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from muscle_bayes.estimands import Nomogram
     from muscle_bayes.inference import Fit
     from muscle_bayes.specification import Model
-
-FIGURE_FORMATS = ("svg", "pdf", "png")
 
 
 def fit_model(
@@ -85,172 +88,190 @@ def _plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
-class Estimates:
-    """Estimand frames of one fit, and why some are not there.
+@dataclass
+class MadeFit:
+    """One fit of a run with what was made of it; what was kept is read only when somebody needs it.
 
     Attributes
     ----------
-    tables : dict of str to pandas.DataFrame
-        odds_ratios, surface, nomogram_points, nomogram_scale.
-    nomogram : Nomogram or None
-        For the figure.
-    problems : list of str
-        One sentence for each estimand that is not defined, or one for a failed gate.
+    section : FitSection
+        What study.toml asks for.
+    model : Model
+        What was fitted.
+    load : callable
+        Returns the fit.
+    gate : str
+        Why the fit failed its gate; empty where it passed.
+    files : dict of str to str
+        Files that later stages read -> SHA-256.
+    frames : dict of str to pathlib.Path
+        Estimands -> where they are kept.
+    figures : dict of str to pathlib.Path
+        Name -> SVG.
+    problems : tuple of str
+        Why estimates are not there.
     """
 
-    def __init__(self, fit: "Fit") -> None:
-        self.tables: dict[str, pd.DataFrame] = {}
-        self.nomogram: Nomogram | None = None
-        self.problems: list[str] = []
-        try:
-            fit.require_converged(allow_unconverged=False)
-        except UnconvergedFitError as error:
-            self.problems.append(str(error))
-            return
-        self._estimate(fit)
+    section: FitSection
+    model: "Model"
+    load: Callable[[], "Fit"]
+    gate: str
+    files: dict[str, str]
+    frames: dict[str, Path]
+    figures: dict[str, Path]
+    problems: tuple[str, ...]
 
-    def _estimate(self, fit: "Fit") -> None:
-        from muscle_bayes.estimands import nomogram, odds_ratio_surface, odds_ratios
+    @cached_property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The estimand frames, read from disk."""
+        return {name: read_frame(path) for name, path in self.frames.items()}
 
-        self._try("odds_ratios", lambda: odds_ratios(fit))
-        exposures = list(fit.model.exposures)
-        if len(exposures) >= 2:
-            self._try("surface", lambda: odds_ratio_surface(fit, exposures[0], exposures[1]))
+    def results(self) -> FitResults:
+        """Return everything of the fit for the report."""
+        return FitResults(self.section.label, self.model, self.load(), self.tables, self.figures, self.problems)
+
+
+def make_fit(
+    folder: StudyFolder,
+    cohort: Cohort,
+    section: FitSection,
+    model: "Model",
+    sensitivity: SensitivitySection | None = None,
+) -> MadeFit:
+    """Fit one model, then make its estimates and figures, each only where something that it depends on has changed.
+
+    Parameters
+    ----------
+    folder : StudyFolder
+        Of the results.
+    cohort : Cohort
+        Raw units, as kept in the folder.
+    section : FitSection
+        What study.toml asks for.
+    model : Model
+        With the priors that are wanted.
+    sensitivity : SensitivitySection, optional
+        Where this fit's sensitivity is asked for.
+
+    Returns
+    -------
+    MadeFit
+        Without estimates where the fit failed its gate.
+    """
+    label, out = section.label, folder.out
+    load, gate = _posterior(folder, cohort, section, model)
+    posterior = folder.lock.outputs(f"fit {label}")
+    frames, problems = _estimates(folder, cohort, section, load, posterior)
+    files = posterior | folder.lock.outputs(f"estimates {label}")
+    if sensitivity is not None and not gate:
+        found, problem = _sensitivity(folder, cohort, label, sensitivity, load, posterior)
+        frames |= found
+        problems += problem
+        files |= folder.lock.outputs(f"sensitivity {label}")
+
+    made = MadeFit(section, model, load, gate, files, frames, {}, tuple(problems))
+    stage = f"figures {label}"
+    wanted = fingerprint(files, code_version("plots"))
+    if folder.needs(stage, wanted):
+        folder.progress.start(stage)
+        drawn = draw_figures(made.tables, label, out)
+        written = [path for svg in drawn.values() for path in figure_files(svg)]
+        if "nomogram_scale" in frames:
+            written += write_nomogram_page(load(), label, out)
+        names = {name: svg.relative_to(out).as_posix() for name, svg in drawn.items()}
+        folder.done(stage, wanted, written, {"figures": names})
+        folder.progress.finish(f"{len(drawn)} figures")
+    made.figures = {name: out / svg for name, svg in folder.lock.facts(stage).get("figures", {}).items()}
+    made.files = files | folder.lock.outputs(stage)
+    return made
+
+
+def _posterior(
+    folder: StudyFolder, cohort: Cohort, section: FitSection, model: "Model"
+) -> tuple[Callable[[], "Fit"], str]:
+    """Fit, or leave what an earlier run fitted; return how to get the fit, and why it failed its gate."""
+    label, home = section.label, folder.out / "fits" / section.label
+    engine: dict[str, Any] = {
+        "method": section.method,
+        "seed": folder.study.study.seed,
+        "overlaps_nako": folder.study.study.overlaps_nako,
+        "force_published": section.force_published,
+    }
+    settings = {"model": model.model_dump(mode="json", by_alias=True), **engine}
+    table_hash = file_sha256(folder.out / "cohort.parquet")
+    stage, wanted = f"fit {label}", fingerprint(table_hash, settings, code_version("specification", "inference"))
+    loaded: list[Fit] = []
+    if folder.needs(stage, wanted):
+        folder.progress.start(f"fit {label} ({section.method})")
+        fit, files = fit_model(model, cohort, home, **engine)
+        failures = "; ".join(finding.text for finding in fit.diagnostics.findings if finding.kind == "failure")
+        gate = "" if fit.diagnostics.passed else failures
+        folder.done(stage, wanted, files, {"gate": gate})
+        folder.progress.finish(f"{fit.method}, n = {fit.n:,}" + (", failed its gate" if gate else ""))
+        loaded.append(fit)
+
+    def load() -> "Fit":
+        if not loaded:
+            from muscle_bayes.inference import load_fit
+
+            loaded.append(load_fit(home / "posterior.nc", cohort=cohort))
+        return loaded[0]
+
+    return load, str(folder.lock.facts(stage).get("gate", ""))
+
+
+def _estimates(
+    folder: StudyFolder, cohort: Cohort, section: FitSection, load: Callable[[], "Fit"], posterior: dict[str, str]
+) -> tuple[dict[str, Path], list[str]]:
+    """Make the estimand tables; return where their frames are kept, and what could not be made."""
+    label, out = section.label, folder.out
+    names = ESTIMATES if section.estimates is None else section.estimates
+    stage = f"estimates {label}"
+    wanted = fingerprint(posterior, list(names), code_version("estimands"))
+    if folder.needs(stage, wanted):
+        folder.progress.start(stage, len(names))
+        made = estimate(load(), cohort, names, told=folder.progress.advance)
+        files = write_tables(made.tables, label, out) + keep_frames(made.tables, out / "fits" / label / "estimates")
+        folder.done(stage, wanted, files, {"tables": list(made.tables), "problems": made.problems})
+        folder.progress.finish(f"{len(made.tables)} tables")
+    facts = folder.lock.facts(stage)
+    kept = {name: out / "fits" / label / "estimates" / f"{name}.parquet" for name in facts.get("tables", [])}
+    return kept, list(facts.get("problems", []))
+
+
+def _sensitivity(
+    folder: StudyFolder,
+    cohort: Cohort,
+    label: str,
+    settings: SensitivitySection,
+    load: Callable[[], "Fit"],
+    posterior: dict[str, str],
+) -> tuple[dict[str, Path], list[str]]:
+    """Refit under every specification that study.toml asks for; the longest stage, so that it stands for itself."""
+    out, stage, home = folder.out, f"sensitivity {label}", folder.out / "fits" / label
+    wanted = fingerprint(posterior, settings.arguments(), code_version("specification", "inference", "estimands"))
+    if folder.needs(stage, wanted):
+        from muscle_bayes.errors import EstimandError
+        from muscle_bayes.estimands import sensitivity
+
+        folder.progress.start(stage)
         try:
-            self.nomogram = nomogram(fit)
+            # What is refitted is kept as it comes, so that a run that was stopped goes on from there.
+            table = sensitivity(
+                load(),
+                cohort,
+                **settings.arguments(),
+                results=home / "sensitivity.jsonl",
+                progress=lambda done, total: folder.progress.advance(f"{done} of {total}"),
+            )
+            tables, problems = {"sensitivity": table}, []
         except EstimandError as error:
-            self.problems.append(f"No nomogram: {error}")
-        else:
-            self.tables["nomogram_points"] = self.nomogram.points
-            self.tables["nomogram_scale"] = self.nomogram.scale
-
-    def _try(self, name: str, make: Callable[[], pd.DataFrame]) -> None:
-        try:
-            self.tables[name] = make()
-        except EstimandError as error:
-            self.problems.append(f"No {name}: {error}")
-
-
-def write_tables(tables: Mapping[str, pd.DataFrame], label: str, out: Path) -> list[Path]:
-    """Write estimand frames as tables/LABEL_NAME.csv.
-
-    Parameters
-    ----------
-    tables : mapping of str to pandas.DataFrame
-        Name -> frame.
-    label : str
-        Name of the fit.
-    out : pathlib.Path
-        Folder of the results.
-
-    Returns
-    -------
-    list of pathlib.Path
-        The files. A column `simulated` says so in every row where the data are simulated.
-    """
-    paths = []
-    for name, table in tables.items():
-        path = out / "tables" / f"{label}_{name}.csv"
-        marked = table.assign(simulated=1) if table.attrs.get("simulated") and "simulated" not in table else table
-        with whole_file(path) as temporary:
-            marked.to_csv(temporary, index=False, lineterminator="\n")
-        paths.append(path)
-    return paths
-
-
-def draw_figures(estimates: Estimates, label: str, out: Path) -> dict[str, Path]:
-    """Draw forest plot, heatmap and nomogram, each as SVG, PDF and PNG.
-
-    Parameters
-    ----------
-    estimates : Estimates
-        Frames of one fit.
-    label : str
-        Name of the fit.
-    out : pathlib.Path
-        Folder of the results.
-
-    Returns
-    -------
-    dict of str to pathlib.Path
-        forest, surface, nomogram -> figures/LABEL_NAME.svg.
-    """
-    from muscle_bayes import plots
-
-    drawn: dict[str, Figure] = {}
-    if "odds_ratios" in estimates.tables:
-        drawn["forest"] = plots.forest(estimates.tables["odds_ratios"])
-    if "surface" in estimates.tables:
-        drawn["surface"] = plots.surface(estimates.tables["surface"])
-    if estimates.nomogram is not None:
-        drawn["nomogram"] = plots.nomogram(estimates.nomogram)
-    return {name: save_figure(figure, out / "figures" / f"{label}_{name}") for name, figure in drawn.items()}
-
-
-def write_nomogram_page(estimates: Estimates, label: str, out: Path) -> list[Path]:
-    """Write the interactive nomogram as one page that opens from disk.
-
-    Parameters
-    ----------
-    estimates : Estimates
-        Frames of one fit.
-    label : str
-        Name of the fit.
-    out : pathlib.Path
-        Folder of the results.
-
-    Returns
-    -------
-    list of pathlib.Path
-        figures/LABEL_nomogram.html; empty where the fit has no nomogram.
-    """
-    from muscle_bayes import plots
-
-    if estimates.nomogram is None:
-        return []
-    page = out / "figures" / f"{label}_nomogram.html"
-    with whole_file(page) as path:
-        path.write_text(plots.nomogram_html(estimates.nomogram), encoding="utf-8")
-    return [page]
-
-
-def save_figure(figure: "Figure", stem: Path) -> Path:
-    """Write a figure as SVG, PDF and PNG, the same bytes for the same figure.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-        To be written.
-    stem : pathlib.Path
-        Path without an ending.
-
-    Returns
-    -------
-    pathlib.Path
-        The SVG.
-    """
-    import matplotlib as mpl
-
-    # No dates and no random ids: a file changes only when the picture does, and a resumed run can tell.
-    metadata: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
-    with mpl.rc_context({"svg.hashsalt": stem.name}):
-        for ending in FIGURE_FORMATS:
-            with whole_file(stem.parent / f"{stem.name}.{ending}") as path:
-                figure.savefig(path, format=ending, metadata=metadata[ending])
-    return stem.parent / f"{stem.name}.svg"
-
-
-def figure_files(svg: Path) -> list[Path]:
-    """Return the files of a figure, whatever the format.
-
-    Parameters
-    ----------
-    svg : pathlib.Path
-        As `save_figure` returns it.
-
-    Returns
-    -------
-    list of pathlib.Path
-        SVG, PDF and PNG.
-    """
-    return [svg.parent / f"{svg.stem}.{ending}" for ending in FIGURE_FORMATS]
+            tables, problems = {}, [f"No sensitivity: {error}"]
+        files = write_tables(tables, label, out) + keep_frames(tables, home / "estimates")
+        files += [path for path in (home / "sensitivity.jsonl",) if path.is_file()]
+        folder.done(stage, wanted, files, {"tables": list(tables), "problems": problems})
+        told = [f"{table.attrs.get('specifications', 0)} specifications" for table in tables.values()]
+        folder.progress.finish(", ".join(told) or "not made")
+    facts = folder.lock.facts(stage)
+    kept = {name: out / "fits" / label / "estimates" / f"{name}.parquet" for name in facts.get("tables", [])}
+    return kept, list(facts.get("problems", []))

@@ -16,7 +16,7 @@ from muscle_bayes.cohort.exposure import Exposure
 from muscle_bayes.cohort.files import file_sha256, whole_file
 from muscle_bayes.errors import InvalidValueError
 from muscle_bayes.report.results import Phantoms
-from muscle_bayes.study.fitting import figure_files, save_figure
+from muscle_bayes.study.drawing import figure_files, save_figure
 from muscle_bayes.study.folder import StudyFolder
 from muscle_bayes.study.lock import code_version, fingerprint
 from muscle_bayes.study.measuring import measure_person

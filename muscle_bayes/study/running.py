@@ -1,7 +1,6 @@
 """Running a study: stage after stage, each only where its inputs, settings or code have changed."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +9,9 @@ import pandas as pd
 from muscle_bayes.cohort import Cohort, read_cohort
 from muscle_bayes.cohort.exposure import Exposure
 from muscle_bayes.cohort.files import file_sha256, whole_file
-from muscle_bayes.report.results import FitResults, Phantoms, StudyResults
-from muscle_bayes.study.fitting import (
-    Estimates,
-    draw_figures,
-    figure_files,
-    fit_model,
-    write_nomogram_page,
-    write_tables,
-)
+from muscle_bayes.report.results import Phantoms, StudyResults
+from muscle_bayes.study.across import Across, across_fits
+from muscle_bayes.study.fitting import MadeFit, make_fit
 from muscle_bayes.study.folder import StudyFolder, StudyRun
 from muscle_bayes.study.lock import code_version, fingerprint
 from muscle_bayes.study.measuring import FAILURE_COLUMNS, Measured, measure_people, write_measured
@@ -28,7 +21,6 @@ from muscle_bayes.study.settings import FitSection, Study, load_study
 from muscle_bayes.study.simulating import read_truth
 
 if TYPE_CHECKING:
-    from muscle_bayes.inference import Fit
     from muscle_bayes.specification import Model
 
 #: Makes the phantoms of a demonstration from the cohort, in the study's folder.
@@ -75,8 +67,9 @@ def run(
     measured = _measure(folder) if study.images is not None else None
     cohort, failures = _cohort(folder, measured)
     shown = phantoms(cohort, folder) if phantoms is not None else _kept_phantoms(folder)
-    fits = [_fit(folder, cohort, section, model) for section, model in models]
-    report = _report(folder, cohort, fits, failures, shown)
+    fits = [make_fit(folder, cohort, section, model, study.sensitivity_of(section)) for section, model in models]
+    across = across_fits(folder, fits)
+    report = _report(folder, cohort, fits, failures, shown, across)
 
     folder.lock.keep_only(folder.stages)
     folder.write_lock()
@@ -189,85 +182,13 @@ def _exposure_settings(study: Study) -> dict[str, Any] | None:
     return study.exposure.model_dump() if study.exposure else None
 
 
-@dataclass
-class _Made:
-    """One fit of a run; what was kept is loaded only when somebody needs it."""
-
-    section: FitSection
-    model: "Model"
-    files: dict[str, str]
-    gate: str
-    load: Callable[[], "Fit"]
-    estimates: Estimates | None
-    figures: dict[str, Path]
-
-    def results(self) -> FitResults:
-        """Return everything of the fit for the report."""
-        fit = self.load()
-        estimates = self.estimates or Estimates(fit)
-        return FitResults(
-            name=self.section.label,
-            model=self.model,
-            fit=fit,
-            tables=estimates.tables,
-            figures=self.figures,
-            problems=tuple(estimates.problems),
-        )
-
-
-def _fit(folder: StudyFolder, cohort: Cohort, section: FitSection, model: "Model") -> _Made:
-    """Fit one model, then its tables and figures."""
-    label, out = section.label, folder.out
-    home = out / "fits" / label
-    table_hash = file_sha256(out / "cohort.parquet")
-    stage = f"fit {label}"
-    engine: dict[str, Any] = {
-        "method": section.method,
-        "seed": folder.study.study.seed,
-        "overlaps_nako": folder.study.study.overlaps_nako,
-        "force_published": section.force_published,
-    }
-    settings = {"model": model.model_dump(mode="json", by_alias=True), **engine}
-    wanted = fingerprint(table_hash, settings, code_version("specification", "inference"))
-    loaded: list[Fit] = []
-    if folder.needs(stage, wanted):
-        folder.progress.start(f"fit {label} ({section.method})")
-        fit, files = fit_model(model, cohort, home, **engine)
-        gate = (
-            "" if fit.diagnostics.passed else "; ".join(f.text for f in fit.diagnostics.findings if f.kind == "failure")
-        )
-        folder.done(stage, wanted, files, {"gate": gate})
-        folder.progress.finish(f"{fit.method}, n = {fit.n:,}" + (", failed its gate" if gate else ""))
-        loaded.append(fit)
-    gate = str(folder.lock.facts(stage).get("gate", ""))
-
-    def load() -> "Fit":
-        if not loaded:
-            from muscle_bayes.inference import load_fit
-
-            loaded.append(load_fit(home / "posterior.nc", cohort=cohort))
-        return loaded[0]
-
-    posterior = folder.lock.outputs(stage)
-    stage = f"tables and figures {label}"
-    wanted = fingerprint(posterior, code_version("estimands", "plots"))
-    estimates: Estimates | None = None
-    if folder.needs(stage, wanted):
-        folder.progress.start(stage)
-        estimates = Estimates(load())
-        files = write_tables(estimates.tables, label, out)
-        figures = draw_figures(estimates, label, out)
-        files += [path for svg in figures.values() for path in figure_files(svg)]
-        files += write_nomogram_page(estimates, label, out)
-        names = {name: svg.relative_to(out).as_posix() for name, svg in figures.items()}
-        folder.done(stage, wanted, files, {"figures": names})
-        folder.progress.finish(f"{len(estimates.tables)} tables, {len(figures)} figures")
-    figures = {name: out / svg for name, svg in folder.lock.facts(stage).get("figures", {}).items()}
-    return _Made(section, model, folder.lock.outputs(stage) | posterior, gate, load, estimates, figures)
-
-
 def _report(
-    folder: StudyFolder, cohort: Cohort, fits: list[_Made], failures: pd.DataFrame, phantoms: Phantoms | None
+    folder: StudyFolder,
+    cohort: Cohort,
+    fits: list[MadeFit],
+    failures: pd.DataFrame,
+    phantoms: Phantoms | None,
+    across: Across,
 ) -> Path:
     """Write the report where anything in it has changed."""
     study, out = folder.study, folder.out
@@ -276,7 +197,8 @@ def _report(
     parts = [
         study.study.model_dump(mode="json"),
         folder.lock.outputs("cohort"),
-        [made.files for made in fits],
+        [[made.files, made.problems] for made in fits],
+        across.files,
         failures.to_dict(orient="records"),
         folder.lock.outputs("phantoms") if phantoms is not None else None,
         truth,
@@ -284,7 +206,7 @@ def _report(
     wanted = fingerprint(*parts, code_version("report", "estimands"))
     if not folder.needs("report", wanted):
         return path
-    from muscle_bayes.report import write_report
+    from muscle_bayes.report import write_reading_tables, write_report
 
     folder.progress.start("report")
     results = StudyResults(
@@ -301,8 +223,11 @@ def _report(
         phantoms=phantoms,
         truth=truth,
         exposure=cohort.exposure,
+        tables=across.tables,
+        figures=across.figures,
     )
     written = write_report(results)
-    folder.done("report", wanted, [written])
+    readable = write_reading_tables(results)
+    folder.done("report", wanted, [written, *readable])
     folder.progress.finish(written.name)
     return written

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from muscle_bayes.cohort import Exposure
 from muscle_bayes.errors import StudyFileError
 from muscle_bayes.study.complaints import complaints
+from muscle_bayes.study.estimating import ESTIMATES, ON_REQUEST
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
@@ -204,6 +205,15 @@ class FitSection(BaseModel):
     priors: str | None = None
     force_published: bool = False
     name: str = Field(default="", pattern=r"^[A-Za-z0-9_.-]*$")
+    estimates: tuple[str, ...] | None = None
+
+    @field_validator("estimates")
+    @classmethod
+    def _known(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        unknown = [name for name in value or () if name not in (*ESTIMATES, *ON_REQUEST)]
+        if unknown:
+            raise ValueError(f"there is no estimate {unknown[0]!r}: take of {', '.join((*ESTIMATES, *ON_REQUEST))}")
+        return value
 
     @property
     def label(self) -> str:
@@ -211,12 +221,39 @@ class FitSection(BaseModel):
         return self.name or Path(self.model).stem
 
 
+class SensitivitySection(BaseModel):
+    """`[sensitivity]`: refit under other priors, sites, definitions and covariates; off where the table is not there.
+
+    Attributes
+    ----------
+    fits : tuple of str
+        Names of the fits; by default the first.
+    priors, site_sd, leave_out_sites, adipose, adjustment, estimands, draws
+        As in `mb.sensitivity`; what is left out has its default there.
+    """
+
+    model_config = _STRICT
+
+    fits: tuple[str, ...] = ()
+    priors: tuple[str, ...] | None = None
+    site_sd: tuple[float, ...] | None = None
+    leave_out_sites: bool | None = None
+    adipose: tuple[str, ...] | None = None
+    adjustment: tuple[str, ...] | None = None
+    estimands: tuple[str, ...] | None = None
+    draws: int | None = Field(default=None, ge=100)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what is set, for `mb.sensitivity`."""
+        return self.model_dump(exclude={"fits"}, exclude_none=True)
+
+
 class Study(BaseModel):
     """A study, as study.toml states it.
 
     Attributes
     ----------
-    study, participants, measurements, images, exposure, exclusions, missing, fits
+    study, participants, measurements, images, exposure, exclusions, missing, fits, sensitivity
         The tables of the file.
     folder : pathlib.Path
         What relative paths start from: the folder of study.toml.
@@ -232,6 +269,7 @@ class Study(BaseModel):
     exclusions: tuple[ExclusionSection, ...] = ()
     missing: MissingSection = MissingSection()
     fits: tuple[FitSection, ...] = Field(min_length=1)
+    sensitivity: SensitivitySection | None = None
     folder: Path = Field(default=Path(), exclude=True)
 
     @model_validator(mode="after")
@@ -242,6 +280,12 @@ class Study(BaseModel):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"two fits are called {twice[0]!r}: give one of them a name of its own with the key name")
+        asked = self.sensitivity.fits if self.sensitivity is not None else ()
+        unknown = [name for name in asked if name not in names]
+        if unknown:
+            raise ValueError(
+                f"[sensitivity] names the fit {unknown[0]!r}, and there is none: take of {', '.join(names)}"
+            )
         return self
 
     @property
@@ -252,6 +296,12 @@ class Study(BaseModel):
     def resolve(self, path: Path | str) -> Path:
         """Return a path of the study file as an absolute one."""
         return (self.folder / path).resolve()
+
+    def sensitivity_of(self, fit: FitSection) -> SensitivitySection | None:
+        """Return the sensitivity that is asked for of a fit, or None."""
+        if self.sensitivity is None:
+            return None
+        return self.sensitivity if fit.label in (self.sensitivity.fits or (self.fits[0].label,)) else None
 
     def model_source(self, fit: FitSection) -> str | Path:
         """Return what `load_model` takes: a name of the catalogue, or the path of a model file."""

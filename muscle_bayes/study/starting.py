@@ -70,6 +70,13 @@ model = "cbp_interaction" # a name of the catalogue (`muscle-bayes models`), or 
 method = "auto"           # auto, nuts, laplace or ml
 # priors = "sceptical"    # another prior set than the model's
 # name = "sceptical"      # needed where one model is fitted twice
+# estimates = ["odds_ratios", "risks"]  # fewer than all: odds_ratios, risks, interaction, surface, curve, nomogram,
+# subgroups, distributions, proportionality, prior_predictive, posterior_predictive, residuals, calibration,
+# discrimination, leave_one_site_out, loo; and optimism, which takes minutes and is made where it is named
+
+# [sensitivity]           # refits under other priors, sites left out, definitions, covariates: some minutes; off without it
+# fits = ["cbp_interaction"]  # by default the first fit; further keys as in mb.sensitivity: priors, site_sd,
+# leave_out_sites, adipose, adjustment, estimands, draws
 """
 
 

@@ -215,7 +215,11 @@ def test_models(call: Call) -> None:
     assert_one_clear_line(call("models", "cbp_mian"), "cbp_mian")
 
 
-def test_init_writes_a_study_that_run_completes(call: Call, tmp_path: Path) -> None:
+def test_init_writes_a_study_that_run_completes(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import muscle_bayes.study.fitting as fitting
+
+    # The others have a test of their own, and take most of the time.
+    monkeypatch.setattr(fitting, "ESTIMATES", ("odds_ratios", "surface", "nomogram"))
     folder = tmp_path / "my study"
     begun = call("init", folder)
     assert begun.code == 0
@@ -293,9 +297,10 @@ def test_the_real_calf(call: Call, shared_data: Path) -> None:
 def test_fit_writes_posterior_tables_and_report(
     call: Call, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import muscle_bayes.study.running as running
+    import muscle_bayes.study.fitting as fitting
 
-    monkeypatch.setattr(running, "draw_figures", lambda *_: {})
+    monkeypatch.setattr(fitting, "draw_figures", lambda *_: {})
+    monkeypatch.setattr(fitting, "ESTIMATES", ("odds_ratios", "surface", "nomogram"))
     out = tmp_path / "out"
     arguments = ["fit", table, "--model", "cbp_main", "--method", "ml", "--out", out]
     shown = call(*arguments)

@@ -42,6 +42,7 @@ def estimates(fit: Fit, folder: Path, name: str, *, with_nomogram: bool = False)
     for kind, figure in drawn.items():
         figures[kind] = folder / f"{name}_{kind}.svg"
         figure.savefig(figures[kind], format="svg")
+        figure.savefig(folder / f"{name}_{kind}_85mm.svg", format="svg")
     return FitResults(name, fit.model, fit, tables, figures)
 
 

@@ -7,6 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from muscle_bayes.report import figures
+from muscle_bayes.report.page import Numbering
 
 HOSTILE = """<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="30pt" height="20pt"
  onload="alert(1)">
@@ -78,18 +79,14 @@ def test_a_large_svg_goes_in_as_png(tmp_path):
     )
 
 
-@pytest.mark.parametrize("name", ["forest", "surface", "nomogram"])
-def test_a_phone_gets_its_own_drawing(item, name):
-    first, again = (figures.draw_narrow(name, item.tables, "n", "alt") for _ in range(2))
-    assert first is not None
-    assert first == again
-    # 85 mm are 241 points; the wide drawing has more than twice that.
-    assert float(parsed(first).attrib["viewBox"].split()[2]) == pytest.approx(241, abs=1)
-    assert float(parsed(figures.inline_file(item.figures[name], "w", "alt")).attrib["viewBox"].split()[2]) > 482
-
-
-def test_a_frame_without_its_attributes_gives_no_narrow_surface(item):
-    frame = item.tables["surface"].copy()
-    frame.attrs = {}
-    assert figures.draw_narrow("surface", {"surface": frame}, "n", "alt") is None
-    assert figures.draw_narrow("another", item.tables, "n", "alt") is None
+def test_a_phone_gets_the_one_column_drawing_where_there_is_one(tmp_path):
+    for name, width in (("a.svg", 180), ("a_85mm.svg", 85), ("b.svg", 180)):
+        figure = Figure(figsize=(width / 25.4, 1))
+        figure.subplots().plot([0, 1])
+        figure.savefig(tmp_path / name)
+    both = figures.drawing(tmp_path / "a.svg", Numbering(simulated=True), "A line.", "a line").figure
+    # A millimetre has 72 / 25.4 points.
+    for markup, width in ((both.wide, 180), (both.narrow, 85)):
+        assert float(parsed(markup).attrib["viewBox"].split()[2]) == pytest.approx(width * 72 / 25.4, abs=1)
+    assert both.caption == "Figure 1. A line. Simulated data."
+    assert figures.drawing(tmp_path / "b.svg", Numbering(simulated=False), "B.", "b").figure.narrow is None

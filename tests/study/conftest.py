@@ -34,6 +34,7 @@ file = "participants.csv"
 [[fits]]
 model = "small.toml"
 method = "ml"
+estimates = ["odds_ratios", "surface", "nomogram"]
 """
 
 
@@ -54,6 +55,6 @@ def small_study(tmp_path: Path, small_table: pd.DataFrame) -> Path:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the figures out where a test is about something else: they are most of a small study's time."""
-    import muscle_bayes.study.running as running
+    import muscle_bayes.study.fitting as fitting
 
-    monkeypatch.setattr(running, "draw_figures", lambda *_: {})
+    monkeypatch.setattr(fitting, "draw_figures", lambda *_: {})

@@ -121,7 +121,7 @@ def test_bad_participants_become_rows_and_a_second_run_measures_only_what_change
     # One image is mended: that person is measured, nobody else, and what follows is made again.
     write_images(study / "images" / f"sub-{ids[3]}", float(SHARES[3]), np.random.default_rng(2))
     mended = run(study)
-    assert mended.made == ["measurements", "cohort", "fit small", "tables and figures small", "report"]
+    assert mended.made == ["measurements", "cohort", "fit small", "estimates small", "figures small", "report"]
     assert len(mended.failures) == 2
     now = {path: path.stat().st_mtime_ns for path in (out / "derivatives").rglob("*.tsv")}
     assert {path: now[path] for path in times} == times

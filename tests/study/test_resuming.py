@@ -9,7 +9,7 @@ import pytest
 from muscle_bayes.errors import MissingColumnError, ModelFileError, TableError
 from muscle_bayes.study import run
 
-STAGES = ["cohort", "fit small", "tables and figures small", "report"]
+STAGES = ["cohort", "fit small", "estimates small", "figures small", "report"]
 
 
 def test_a_study_leaves_its_files_behind_and_a_second_run_keeps_them(small_study: Path) -> None:
@@ -26,11 +26,15 @@ def test_a_study_leaves_its_files_behind_and_a_second_run_keeps_them(small_study
         "tables/small_odds_ratios.csv",
         "tables/small_surface.csv",
         "tables/small_nomogram_points.csv",
+        "tables/small_odds_ratios.html",
+        "tables/small_odds_ratios.tex",
         *(
-            f"figures/small_{figure}.{ending}"
+            f"figures/small_{figure}{width}.{ending}"
             for figure in ("forest", "surface", "nomogram")
+            for width in ("", "_85mm")
             for ending in ("svg", "pdf", "png")
         ),
+        "figures/small_nomogram.html",
         "report.html",
         "study.lock.json",
     ):
@@ -49,7 +53,7 @@ def test_a_study_leaves_its_files_behind_and_a_second_run_keeps_them(small_study
 
     # A figure that was lost is drawn again, and nothing else is done.
     (out / "figures" / "small_forest.png").unlink()
-    assert run(small_study).made == ["tables and figures small"]
+    assert run(small_study).made == ["figures small"]
     assert (out / "figures" / "small_forest.png").read_bytes() == before[out / "figures" / "small_forest.png"]
 
 
@@ -81,18 +85,18 @@ def test_a_change_redoes_what_depends_on_it(small_study: Path) -> None:
 def test_an_interrupted_run_goes_on_from_the_last_finished_stage(
     small_study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import muscle_bayes.study.running as running
+    import muscle_bayes.study.fitting as fitting
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(running, "draw_figures", interrupted)
+        patched.setattr(fitting, "draw_figures", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(small_study)
     resumed = run(small_study)
-    assert resumed.kept == STAGES[:2]
-    assert resumed.made == STAGES[2:]
+    assert resumed.kept == STAGES[:3]
+    assert resumed.made == STAGES[3:]
 
 
 @pytest.mark.usefixtures("undrawn")
