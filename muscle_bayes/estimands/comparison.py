@@ -13,7 +13,7 @@ from muscle_bayes.estimands.external import plain_name, read_external
 from muscle_bayes.estimands.frame import COLUMNS, summarise_draws
 from muscle_bayes.estimands.odds_ratios import contrast_summary, stated_contrasts
 from muscle_bayes.estimands.rounding import estimate_text
-from muscle_bayes.inference.references import Reference, reference
+from muscle_bayes.inference.references import LABELS, Reference, reference
 
 _NORMAL = 1.959963984540054
 
@@ -151,7 +151,7 @@ def _reference_rows(
     name: str, found: Reference | str, fit: Any, described: Sequence[dict[str, Any]], difference: np.ndarray
 ) -> list[dict[str, Any]]:
     if isinstance(found, str):
-        return _odds_ratio_rows(name, KINDS[2], fit, described, {"estimate": np.full(len(described), np.nan)})
+        return _odds_ratio_rows(LABELS[name], KINDS[2], fit, described, {"estimate": np.full(len(described), np.nan)})
     log_ratio = difference @ found.coefficients[1:]
     error = np.sqrt(np.einsum("kp,pq,kq->k", difference, found.covariance[1:, 1:], difference))
     summary = _ratios(log_ratio, log_ratio - found.quantile * error, log_ratio + found.quantile * error)

@@ -1,12 +1,14 @@
 """Run a notebook as Jupyter would: by a kernel of this interpreter, in an empty folder."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import jupytext
+import nbformat
 import pytest
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
@@ -38,8 +40,12 @@ def run_notebook(
         notebook.cells.append(new_code_cell(f"import json\nprint(json.dumps({facts}))"))
         folder = {"metadata": {"path": str(tmp_path_factory.mktemp(name))}}
         kernel = {"kernel_name": "python3", "kernel_manager_class": ThisInterpreter}
-        NotebookClient(notebook, timeout=300, resources=folder, **kernel).execute()
+        NotebookClient(notebook, timeout=600, resources=folder, **kernel).execute()
         said = notebook.cells.pop().outputs[0]
+        if keep := os.environ.get("MUSCLE_BAYES_KEEP_NOTEBOOKS"):
+            # The documentation shows them with their outputs.
+            Path(keep).mkdir(parents=True, exist_ok=True)
+            nbformat.write(notebook, Path(keep) / f"{name}.ipynb")
         return notebook, json.loads(said["text"])
 
     with pytest.MonkeyPatch.context() as patch:
