@@ -60,3 +60,38 @@ def test_nothing_overlaps_in_print(look, result, width: int) -> None:
     figure = specification_curve(result, width_mm=width)
     assert figure.get_figwidth() * 25.4 == pytest.approx(width)
     assert look.overlapping(figure) == []
+
+
+def test_without_an_estimate_a_specification_stands_with_a_cross_and_its_choices(look, result) -> None:
+    figure = specification_curve(result)
+    own = result[result["term"] == "intermat_z"].sort_values("estimate", na_position="last").reset_index(drop=True)
+    assert not own["certified"].iloc[-1]
+    crosses = figure.axes[0].collections[-1]
+    np.testing.assert_array_equal(crosses.get_offsets()[:, 0], [len(own) - 1])
+    assert "1 without estimate (crosses)" in " ".join(look.texts(figure)).replace("\n", " ")
+
+
+def test_a_missing_scale_is_one_line_in_words_and_standing_choices_have_none(look, result) -> None:
+    changed = result.assign(
+        site_sd=result["site_sd"].where(result["specification"] != 3),
+        site_term=np.where(result["specification"] == 3, "fixed effect", "as specified"),
+    )
+    changed.attrs = result.attrs
+    figure = specification_curve(changed)
+    texts = look.texts(figure)
+    assert texts.count("no random effect") == 1
+    assert "fixed effect" in texts
+    assert "as specified" not in texts
+    own = changed[changed["term"] == "intermat_z"].sort_values("estimate", na_position="last").reset_index(drop=True)
+    rows = [c.get_offsets()[:, 0] for c in figure.axes[1].collections]
+    # Lines: two priors, three scales and none, ...
+    np.testing.assert_array_equal(rows[5], np.flatnonzero(own["site_sd"].isna()))
+
+
+def test_in_one_column_exposures_share_one_order_and_one_table(result) -> None:
+    figure = specification_curve(result, width_mm=85)
+    assert len(figure.axes) - len(specification_curve(result).axes) == -1
+    first = result[result["term"] == "intermat_z"].sort_values("estimate", na_position="last")["specification"]
+    second = result[result["term"] == "lmm_z"].set_index("specification").loc[first]
+    drawn = np.array([s[:, 1] for s in figure.axes[1].collections[0].get_segments() if len(s)])
+    np.testing.assert_allclose(drawn[: len(second) - 1], second[["lower", "upper"]].to_numpy()[:-1])
