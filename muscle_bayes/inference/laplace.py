@@ -40,6 +40,7 @@ from muscle_bayes.inference.problem import LogitProblem
 from muscle_bayes.inference.psis import effective_size, log_mean, pareto_smooth, resample
 
 NODE_SPACING = {1: 0.5, 2: 1.0, 3: 1.5}  # of the expansions in log SD, by number of group terms
+NEGLIGIBLE = 0.01  # information of a group on its effect, in units of the prior's, below which expansions do not change
 SMALL = 50  # rows a group below which each effect is far from Gaussian, and is integrated out
 FEW_GROUPS = 30  # up to here larger groups' effects are proposed with the coefficients
 MANY_ROWS = 200  # rows a group from which that also works for more groups
@@ -198,10 +199,12 @@ def _proposal(conditional: ExpandedConditional | QuadratureConditional, limits: 
     if not terms:
         conditional.add(np.empty((1, 0)))
     known: set[tuple[int, ...]] = set()
+    # A lattice over several SDs is large; where an SD is so small that effects hardly move, its smallest point serves all.
+    negligible = np.log(_negligible_sd(problem)) if terms > 1 else np.full(terms, -np.inf)
 
     def extend(box: np.ndarray) -> None:
         spacing, origin = NODE_SPACING[terms], np.log(problem.sd_scale)
-        first = np.floor((box[0] - origin) / spacing).astype(int)
+        first = np.floor((np.maximum(box[0], np.minimum(negligible, box[1])) - origin) / spacing).astype(int)
         last = np.ceil((box[1] - origin) / spacing).astype(int)
         axes = [range(a, b + 1) for a, b in zip(first, last, strict=True)]
         lattice = {tuple(int(i) for i in node) for node in np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, terms)}
@@ -211,6 +214,14 @@ def _proposal(conditional: ExpandedConditional | QuadratureConditional, limits: 
             conditional.add(origin + spacing * new)
 
     return build_proposal(conditional.log_marginal, extend, problem.sd_scale, limits)
+
+
+def _negligible_sd(problem: LogitProblem) -> np.ndarray:
+    """SD of each term (T,) at which no group tells a tenth of a prior SD about its effect."""
+    # A quarter is the largest p (1 - p).
+    squares = [np.ones(problem.n) if term.slope is None else term.slope**2 for term in problem.groups]
+    largest = [0.25 * np.bincount(term.index, z2).max() for term, z2 in zip(problem.groups, squares, strict=True)]
+    return np.sqrt(NEGLIGIBLE / np.maximum(largest, 1e-300))
 
 
 def _assemble(

@@ -123,17 +123,21 @@ class ExpandedConditional:
 
     def add(self, points: np.ndarray) -> None:
         """Expand at further design points (K, T), each started from the nearest one before it."""
-        remaining = list(points)
-        while remaining:
+        distance = np.full(len(points), np.inf)
+        for point in self.points:
+            distance = np.minimum(distance, np.abs(points - point).sum(axis=1))
+        left = np.ones(len(points), dtype=bool)
+        for _ in range(len(points)):
+            chosen = int(np.flatnonzero(left)[distance[left].argmin()])
+            left[chosen], log_sd = False, points[chosen]
             if self.expansions:
-                distance = np.abs(np.array(remaining)[:, None] - self.points[None]).sum(axis=2).min(axis=1)
-                log_sd = remaining.pop(int(distance.argmin()))
                 start = self.gaussians(log_sd[None])[0][0]
             else:
-                log_sd, start = remaining.pop(0), prior_location(self.problem)
+                start = prior_location(self.problem)
                 start[0] = self._crude_intercept()
             self.expansions.append(conditional_mode(self.likelihood, log_sd, start))
             self.points = np.vstack([self.points, log_sd])
+            distance = np.minimum(distance, np.abs(points - log_sd).sum(axis=1))
 
     def _crude_intercept(self) -> float:
         share = (self.problem.y.sum() + 0.5) / (self.problem.n + 1)
@@ -192,12 +196,10 @@ class ExpandedConditional:
     def _nearest(self, log_sd: np.ndarray) -> np.ndarray:
         if not self.problem.n_terms:
             return np.zeros(len(log_sd), dtype=int)
-        best, nearest = np.full(len(log_sd), np.inf), np.zeros(len(log_sd), dtype=int)
-        for k, point in enumerate(self.points):
-            distance = ((log_sd - point) ** 2).sum(axis=1)
-            closer = distance < best
-            best[closer], nearest[closer] = distance[closer], k
-        return nearest
+        block = max(1, int(4e6 / len(self.points)))
+        squares = 0.5 * (self.points**2).sum(axis=1)
+        parts = [log_sd[s : s + block] @ self.points.T - squares for s in range(0, len(log_sd), block)]
+        return np.concatenate([part.argmax(axis=1) for part in parts])
 
 
 def solve_lower(lower: np.ndarray, right: np.ndarray) -> np.ndarray:

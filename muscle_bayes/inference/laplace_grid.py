@@ -87,17 +87,35 @@ class LogSdProposal:
         return logsumexp(np.stack([*parts, np.log(DEFENSIVE) + uniform]), axis=0)
 
     def _log_cells(self, log_sd: np.ndarray) -> np.ndarray:
+        if not self.box.shape[1]:
+            return np.zeros(len(log_sd))
         density = np.full(len(log_sd), -np.inf)
         height = self.log_mass - log_volume(self.width, self.slope)
-        block = max(1, int(4e6 / len(height)))
-        for start in range(0, len(log_sd), block):
-            point = log_sd[start : start + block]
-            inside = ((point[:, None] >= self.low) & (point[:, None] < self.low + self.width)).all(axis=2)
-            found = inside.any(axis=1)
-            cell = inside.argmax(axis=1)[found]
-            along = (self.slope[cell] * (point[found] - self.low[cell] - self.width[cell] / 2)).sum(axis=1)
-            density[start : start + block][found] = height[cell] + along
+        cell = self._find(log_sd)
+        found = cell >= 0
+        cell = cell[found]
+        along = (self.slope[cell] * (log_sd[found] - self.low[cell] - self.width[cell] / 2)).sum(axis=1)
+        density[found] = height[cell] + along
         return density
+
+    def _find(self, log_sd: np.ndarray) -> np.ndarray:
+        """Find the cell around each point (m, T), -1 outside the box: (m,)."""
+        cell = np.full(len(log_sd), -1)
+        halvings = np.round(np.log2(self.width[:, 0].max() / self.width[:, 0])).astype(int)
+        # Cells are halved in every direction at once: those of one size lie on one lattice.
+        for level in np.unique(halvings):
+            own = np.flatnonzero(halvings == level)
+            width = self.width[own[0]]
+            counts = np.round((self.box[1] - self.box[0]) / width).astype(np.int64)
+            radix = np.concatenate([[1], np.cumprod(counts[:-1])])
+            keys = np.round((self.low[own] - self.box[0]) / width).astype(np.int64) @ radix
+            place = np.floor((log_sd - self.box[0]) / width).astype(np.int64)
+            within = ((place >= 0) & (place < counts)).all(axis=1)
+            order = np.argsort(keys)
+            at = np.minimum(np.searchsorted(keys[order], place @ radix), len(own) - 1)
+            hit = within & (keys[order][at] == place @ radix)
+            cell[hit] = own[order][at][hit]
+        return cell
 
     def tempered(self, widening: float) -> "LogSdProposal":
         """Return the proposal with the masses' density flattened, as a `widening` times wider normal would be."""
