@@ -187,8 +187,10 @@ def model_text(model: "Model") -> str:
     for name, prior in model.normal_priors().items():
         reason = f" - {prior.reason}" if prior.reason else ""
         lines.append(f"prior     {name}: {prior.stated}{reason}")
-    site = model.priors.site_sd
-    lines.append(f"prior     site SD: half-normal({site.half_normal:g}) - {site.reason}")
+    for group in model.parsed.groups:
+        for term in [*(["1"] if group.intercept else []), *(":".join(slope) for slope in group.slopes)]:
+            spread = model.sd_prior(term, group.factor)
+            lines.append(f"prior     SD of {spread.term}: {spread.stated} - {spread.reason}")
     lines += ["", *(f"see       {reference}" for reference in model.references)]
     return "\n".join(lines).rstrip()
 

@@ -9,6 +9,7 @@ from muscle_bayes.estimands.rounding import number_text
 from muscle_bayes.inference.laplace_certificate import MOST_STANDARD_ERRORS
 from muscle_bayes.inference.psis import khat_threshold
 from muscle_bayes.report.text import in_sentence, level_text, share_text
+from muscle_bayes.specification.grouping import INTERCEPT, Varying
 
 if TYPE_CHECKING:
     from muscle_bayes.inference import Fit
@@ -39,9 +40,11 @@ def model_paragraph(fit: "Fit") -> str:
         f"{share_text(fit.events, fit.n)} had. Its log odds were modelled by {family} on {predictors}"
     )
     text += f", adjusted for {adjusted}" if adjusted and exposures else ""
-    if recipe.site:
+    if f"1|{recipe.site}" in {one.name for one in recipe.varying}:
         named = f": {_listed(list(recipe.site_levels))}" if len(recipe.site_levels) <= 8 else ""
         text += f", with a random intercept for {in_sentence(label_of(recipe.site))} ({len(recipe.site_levels)}{named})"
+    for factor in recipe.factors:
+        text += _varying_words(fit, factor.name)
     return text + (". Numeric terms enter linearly on the log-odds scale." if recipe.columns else ".")
 
 
@@ -92,10 +95,10 @@ def prior_paragraph(fit: "Fit") -> str:
         "Priors are normal on the log-odds scale and are stated as the odds ratios that they hold with 95 % probability "
         "(table below). The intercept's prior is for a person with every predictor at its mean."
     )
-    if fit.recipe.site:
+    for one in {one.name: one for one in fit.recipe.varying}.values():
+        prior = fit.model.sd_prior(one.term, one.factor)
         text += (
-            f" The standard deviation of the site effects has a half-normal prior of scale "
-            f"{fit.model.priors.site_sd.half_normal:g}."
+            f" The standard deviation of {_spread_words(fit, one)} has a half-normal prior of scale {prior.scale:g}."
         )
     return text
 
@@ -125,13 +128,10 @@ def priors_frame(fit: "Fit") -> pd.DataFrame:
                 "reason": prior.reason,
             }
         )
-    if fit.recipe.site:
-        site = fit.model.priors.site_sd
-        row = {
-            "term": f"SD of {in_sentence(label_of(fit.recipe.site))} effects",
-            "stated": f"95 % below {1.96 * site.half_normal:.2g}",
-        }
-        rows.append({**row, "distribution": f"half-normal({site.half_normal:g})", "reason": site.reason})
+    for one in {one.name: one for one in fit.recipe.varying}.values():
+        spread = fit.model.sd_prior(one.term, one.factor)
+        row = {"term": f"SD of {_spread_words(fit, one)}", "stated": f"95 % below {1.96 * spread.scale:.2g}"}
+        rows.append({**row, "distribution": f"half-normal({spread.scale:g})", "reason": spread.reason})
     frame = pd.DataFrame(rows)
     # Terms that share a prior share a row.
     shared = ["stated", "distribution", "reason"]
@@ -215,6 +215,24 @@ def few_sites_paragraphs(fit: "Fit", site_sd: str) -> list[str]:
         "allow, so its site SD is usually larger and its intercept less certain. This is a difference in what is taken into "
         "account, not an error of either program. The odds ratios compare persons within sites and hardly depend on it.",
     ]
+
+
+def _spread_words(fit: "Fit", one: Varying) -> str:
+    """Return ``site effects`` or ``slopes of InterMAT by site``."""
+    over = " by ".join(in_sentence(label_of(column)) for column in one.factor.split(":"))
+    return f"{over} effects" if one.column == INTERCEPT else f"slopes of {term_words(fit, one.term)} by {over}"
+
+
+def _varying_words(fit: "Fit", factor: str) -> str:
+    """Say what varies over a factor beside the random intercept of the site, which is said before."""
+    names = dict.fromkeys(
+        one.term for one in fit.recipe.varying if one.factor == factor and one.name != f"1|{fit.recipe.site}"
+    )
+    if not names:
+        return ""
+    what = ["the intercept" if term == "1" else f"the slope of {term_words(fit, term)}" for term in names]
+    over = " by ".join(in_sentence(label_of(column)) for column in factor.split(":"))
+    return f"; {_listed(what)} varied over {over} (independent normal effects)"
 
 
 def _listed(items: list[str]) -> str:
