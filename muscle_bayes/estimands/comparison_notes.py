@@ -67,8 +67,8 @@ def _on_sites(bayes: Mapping[str, Any], likelihood: Mapping[str, Any], frame: pd
             prior = bayes[other].model.priors.site_sd.half_normal
             notes.append(
                 f"{len(sites)} sites say little about how much sites differ. {name} takes its best guess of the site SD "
-                f"({number_text(fit.maximum.site_sd, decimals=2)}) as known; {other} keeps what is not known "
-                f"({estimate_text(spread.loc[other].to_dict())}, prior half-normal with scale {prior:g}). So the intercept, the "
+                f"({number_text(fit.maximum.site_sd, decimals=2)}) as known; {other} keeps what is not known: "
+                f"{estimate_text(spread.loc[other].to_dict())}, with its half-normal prior of scale {prior:g}. So the intercept, the "
                 "risk at a new site and the SD itself are wider in the posterior; odds ratios within sites hardly differ."
             )
     return notes

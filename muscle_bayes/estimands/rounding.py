@@ -114,8 +114,8 @@ def printed(frame: pd.DataFrame, columns: Mapping[str, str] | None = None) -> pd
     frame : pandas.DataFrame
         Of an estimand.
     columns : mapping of str to str, optional
-        Columns to show and their headings; by default the term, the contrast, the estimate with its interval, the
-        probability of lying above the null, and the role.
+        Columns to show and their headings; by default the estimand where there are several, the term, the contrast,
+        the estimate with its interval, the probability of lying above the null, and the role.
 
     Returns
     -------
@@ -123,7 +123,9 @@ def printed(frame: pd.DataFrame, columns: Mapping[str, str] | None = None) -> pd
         Texts only; numbers show no digit beyond their Monte Carlo error.
     """
     level = f"{100 * frame['interval'].iloc[0]:g} %" if len(frame) else "95 %"
+    several = {"estimand": "estimand"} if "estimand" in frame and len(set(frame["estimand"])) > 1 else {}
     columns = columns or {
+        **several,
         "label": "term",
         "contrast": "contrast",
         "text": f"estimate ({level} interval)",

@@ -82,7 +82,7 @@ def test_few_sites_are_explained_with_the_numbers(compared: pd.DataFrame) -> Non
     note = next(note for note in compared.attrs["notes"] if note.startswith("5 sites say little"))
     spread = rows(compared, "Bayes", "1|site_sigma").iloc[0]
     assert spread["text"] in note
-    assert "half-normal with scale 0.5" in note
+    assert "half-normal prior of scale 0.5" in note
 
 
 def test_a_reference_without_estimates_is_a_note_not_the_end(small_table: pd.DataFrame) -> None:
