@@ -41,3 +41,9 @@ def interaction_fit(simulated_table: pd.DataFrame) -> mb.Fit:
 def small_fit(small_table: pd.DataFrame) -> mb.Fit:
     """The interaction model on the small cohort."""
     return mb.fit("cbp_interaction", small_table, method="laplace", seed=1)
+
+
+@pytest.fixture(scope="session")
+def pain_fit(small_table: pd.DataFrame) -> mb.Fit:
+    """The ordered pain intensity of the small cohort."""
+    return mb.fit("pain_ordinal", small_table, draws=1_000, seed=1)

@@ -48,15 +48,17 @@ def ordinal_mode(posterior: OrdinalPosterior, log_sd: float, start: np.ndarray |
                 damping = max(2 * damping, 1e-3)
                 continue
             step = cho_solve(factor, gradient)
-            reached, slope, _ = posterior.value_and_gradient(x + step, log_sd)
+            # A step may go so far that gaps under- or overflow; what is not finite is not higher, and is taken back.
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                reached, slope, _ = posterior.value_and_gradient(x + step, log_sd)
             if reached >= value - 1e-9 * abs(value) or damping > 1e8:
                 break
             damping = max(4 * damping, 1e-3)
-        gain = float(gradient @ step)
+        gain, damped = float(gradient @ step), damping > 0
         if np.isfinite(reached) and damping <= 1e8:
             x, value, gradient = x + step, reached, slope
         damping = 0.0 if damping < 1e-3 else damping / 8
-        if gain < 1e-9:
+        if gain < 1e-9 and not damped:
             break
     return x
 
@@ -84,7 +86,7 @@ class OrdinalCoordinates:
         self.mode = ordinal_mode(posterior, centre, start)
         information = posterior.information(self.mode, centre)
         block = information[:q, :q]
-        factor = np.linalg.cholesky(block)
+        factor = np.linalg.cholesky(_positive(block))
         self.whiten = solve_triangular(factor, np.eye(q), lower=True).T
         self.regression = cho_solve((factor, True), information[:q, q:])
         # The data's own information on the effects, the other parameters eliminated; at the mode the gradient is 0, so that
@@ -137,6 +139,13 @@ class OrdinalCoordinates:
         slope += float(rotated @ moved + (tau / total).sum())
         value -= 0.5 * float(np.log(total).sum())
         return value, np.concatenate([gradient[:q] @ self.whiten, [slope * self.scale], rotated / root])
+
+
+def _positive(matrix: np.ndarray) -> np.ndarray:
+    """Return a symmetric matrix with its eigenvalues raised to a small positive share of the largest, where they are below."""
+    values, vectors = np.linalg.eigh(matrix)
+    least = 1e-10 * values[-1]
+    return matrix if values[0] > least else (vectors * np.maximum(values, least)) @ vectors.T
 
 
 def standardise_ordinal(posterior: OrdinalPosterior) -> OrdinalCoordinates:
