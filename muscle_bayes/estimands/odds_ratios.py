@@ -11,6 +11,7 @@ from muscle_bayes.errors import EstimandError
 from muscle_bayes.estimands.e_values import e_value, e_value_of_limit, square_root_approximation
 from muscle_bayes.estimands.frame import summarise_draws, tidy
 from muscle_bayes.estimands.labels import label_of
+from muscle_bayes.estimands.odds_ratios_by_group import odds_ratios_by_group
 from muscle_bayes.estimands.ordered import is_ordered, odds_ratio_of
 from muscle_bayes.estimands.rounding import number_text
 from muscle_bayes.estimands.sites import conditional_label
@@ -28,6 +29,7 @@ def odds_ratios(
     at: Mapping[str, Any] | None = None,
     terms: Sequence[str] | None = None,
     *,
+    by: str | None = None,
     rope: tuple[float, float] = ROPE,
     cohort: Any = None,
     allow_unconverged: bool = False,
@@ -39,7 +41,8 @@ def odds_ratios(
     mean with half of it below, or those of the model's ``[exposures]`` (else the quartiles of a raw column), and says so.
     Where a predictor interacts, its odds ratio holds at stated values of the other one, by default its mean. Rows of role
     ``adjustment`` adjust the exposures' rows; their own odds ratios answer no question of the study (Westreich & Greenland
-    2013, Am J Epidemiol 177, 292-298).
+    2013, Am J Epidemiol 177, 292-298). Where a slope varies by group, its odds ratio is that of the average group unless
+    `by` asks for each.
 
     Parameters
     ----------
@@ -52,6 +55,9 @@ def odds_ratios(
         such as ``{"lmm_z": [-1, 0, 1]}``. By default the mean, and a row for each level of a category (``sex``).
     terms : sequence of str, optional
         Predictors to report; by default all.
+    by : str, optional
+        A grouping factor that slopes vary over, such as ``site``: the average, each group's and a new group's odds ratios of the
+        predictors whose slopes vary; see `muscle_bayes.estimands.odds_ratios_by_group`.
     rope : tuple of float
         Region of practical equivalence on the odds-ratio scale.
     cohort : Cohort or pandas.DataFrame, optional
@@ -76,6 +82,8 @@ def odds_ratios(
     """
     fit.require_converged(allow_unconverged)
     described, difference = stated_contrasts(fit, per, at, terms)
+    if by is not None:
+        return odds_ratios_by_group(fit, by, described, difference, explicit=terms is not None, rope=rope)
     summary = contrast_summary(fit, difference, rope=rope)
     # Of exposures only: what an adjustment term would need to be explained away is no question.
     # The square root stands for the risk ratio of an event; an ordered outcome has one for every cut (`fit.at_least`).

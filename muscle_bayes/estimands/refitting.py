@@ -74,7 +74,7 @@ def refit(
     draws: int = REFIT_DRAWS,
     seed: int = 1,
     simulated: bool = False,
-    method: Literal["laplace", "ml"] = "laplace",
+    method: Literal["laplace", "nuts", "ml"] = "laplace",
 ) -> Any:
     """Fit a model by the Laplace engine, with Z-scores held at given constants.
 
@@ -90,7 +90,7 @@ def refit(
         Of the engine.
     simulated : bool
         Whether the persons are simulated.
-    method : {"laplace", "ml"}
+    method : {"laplace", "nuts", "ml"}
         Another engine.
 
     Returns

@@ -1,4 +1,4 @@
-"""Odds ratios within subgroups: a separate fit to each, beside the fit to everyone."""
+"""Odds ratios within subgroups: a separate fit to each and partially pooled ones, beside the fit to everyone."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +10,7 @@ from muscle_bayes.errors import EstimandError, MuscleBayesError
 from muscle_bayes.estimands.frame import summarise_draws, tidy
 from muscle_bayes.estimands.labels import label_of
 from muscle_bayes.estimands.odds_ratios import odds_ratios
+from muscle_bayes.estimands.pooled_subgroups import pooled_subgroups
 from muscle_bayes.estimands.predictive import groups_of
 from muscle_bayes.estimands.refitting import REFIT_DRAWS, certificate, refit, without
 from muscle_bayes.estimands.variables import design_rows, variables_of
@@ -24,17 +25,20 @@ def subgroups(
     cohort: Any = None,
     *,
     per: float | None = 2.0,
+    pooled: bool = True,
     draws: int = REFIT_DRAWS,
     seed: int = 1,
     allow_unconverged: bool = False,
 ) -> pd.DataFrame:
-    """Return the exposures' odds ratios within subgroups, each from a fit to that subgroup alone.
+    """Return the exposures' odds ratios within subgroups, from separate fits and partially pooled.
 
-    Each fit has the model's terms but those of the variable that makes the subgroup, the model's priors, and the Z-scores
-    of everyone, so that "per 2 Z" is the same contrast in each. Age stays in the model within age bands. The subgroups of
-    a variable share no person, so that two of them are compared by their ratio of odds ratios. Partially pooled
-    subgroups need slopes that vary by group, which the engines of this version do not take: an extreme estimate of a
-    small subgroup is not drawn towards the others here, and should be read so. `model.to_bambi` fits such models.
+    Separate: each fit has the model's terms but those of the variable that makes the subgroup, the model's priors, and the
+    Z-scores of everyone, so that "per 2 Z" is the same contrast in each. Age stays in the model within age bands. The
+    subgroups of a variable share no person, so that two of them are compared by their ratio of odds ratios.
+
+    Partially pooled: for each variable one model of everyone in which the exposures' slopes vary over its groups, as normal
+    effects around their average, and all other terms are shared. An estimate is drawn towards the average, the more so the
+    less its group tells. With two groups the prior of their SD (`slope_sd` of the model) decides much of how far.
 
     Parameters
     ----------
@@ -46,6 +50,8 @@ def subgroups(
         Needed for a model, or for a fit that was loaded without its persons.
     per : float or None
         Z-scores that an odds ratio spans; None takes each exposure's own contrast.
+    pooled : bool
+        Whether partially pooled estimates are added.
     draws, seed : int
         Of the fits by the Laplace engine.
     allow_unconverged : bool
@@ -55,7 +61,8 @@ def subgroups(
     -------
     pandas.DataFrame
         ``odds ratio`` of everyone and of each subgroup, and ``ratio of odds ratios`` of variables with two groups.
-        Further columns: `by, group, label, by_label, n, events, certified, note` (why a subgroup has no estimate), `khat`.
+        Further columns: `pooling` (``everyone``, ``separate`` or ``partial``), `by, group, label, by_label, n, events,
+        certified, note` (why a subgroup has no estimate), `khat`.
 
     Raises
     ------
@@ -66,7 +73,8 @@ def subgroups(
 
     Notes
     -----
-    Wang et al. 2007, N Engl J Med 357, 2189-2194, on what reports of subgroups owe their readers.
+    Wang et al. 2007, N Engl J Med 357, 2189-2194, on what reports of subgroups owe their readers; Jones et al. 2011, Clin Trials
+    8, 129-143, on partial pooling of them.
     """
     overall = _overall(fit_or_model, cohort, draws, seed)
     overall.require_converged(allow_unconverged)
@@ -83,9 +91,10 @@ def subgroups(
 
     everyone = {"by": "all", "group": "all", "by_label": "", "n": overall.n, "events": overall.events}
     first = odds_ratios(overall, per, terms=list(overall.model.exposures), allow_unconverged=True)
-    frames = [_described(first, everyone, overall)]
+    frames = [_described(first, everyone, overall).assign(pooling="everyone")]
+    notes: dict[str, str] = {}
     for column in columns:
-        groups, fits = groups_of(persons, column), {}
+        groups, fits, at = groups_of(persons, column), {}, len(frames)
         label = "Age band" if column == "age_band" else "Site" if column == overall.recipe.site else label_of(column)
         model = without(overall.model, [column])
         for level in groups.cat.categories:
@@ -107,6 +116,10 @@ def subgroups(
             frames.append(_described(odds_ratios(fitted, per, terms=terms, allow_unconverged=True), said, fitted))
         if len(groups.cat.categories) == len(fits) == 2:
             frames.append(_ratio(fits, column, label, per, first))
+        frames[at:] = [one.assign(pooling="separate") for one in frames[at:]]
+        if pooled and len(groups.cat.categories) > 1:
+            found, notes[label] = pooled_subgroups(overall, persons, column, groups, per=per, draws=draws, seed=seed)
+            frames += [one.assign(by=column, by_label=label, pooling="partial") for one in found]
     frame = pd.concat(frames, ignore_index=True)
     return tidy(
         {name: frame[name] for name in frame.columns if name not in {"text", "interval"}},
@@ -118,7 +131,9 @@ def subgroups(
             "estimate_is": "posterior median",
             "refit_method": "laplace",
             "refit_draws": draws,
-            "pooling": "none: a separate fit to each subgroup",
+            "pooling": "none: a separate fit to each subgroup" + ("; and partial" if pooled else ""),
+            "pooled": pooled,
+            "pooled_notes": {label: note for label, note in notes.items() if note},
         },
     )
 
