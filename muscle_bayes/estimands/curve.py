@@ -10,10 +10,7 @@ from muscle_bayes.errors import EstimandError
 from muscle_bayes.estimands.frame import tidy
 from muscle_bayes.estimands.odds_ratios import contrast_summary
 from muscle_bayes.estimands.variables import Variable, design_rows, model_scale, variables_of
-from muscle_bayes.specification.transforms import ELEMENTWISE, Call, call_of
-
-#: Inverses of the transforms that an axis can be drawn on.
-INVERSES = {"sqrt": np.square, "log": np.exp, "log1p": np.expm1}
+from muscle_bayes.specification.transforms import INVERSES, equal_steps
 
 _STEPS = 100
 _BINS = 40
@@ -76,8 +73,8 @@ def odds_ratio_curve(
     raw = variable != found.name and found.kind == "standardised"
     quantiles = fit.support.quantiles.loc[found.name]
     low, high = float(quantiles[0.01]), float(quantiles[0.99])
-    axis = _axis_scale(fit, found)
-    values = _equal_steps(low, high, _STEPS, axis) if grid is None else np.asarray(grid, dtype=float)
+    axis = found.scale if found.scale in INVERSES else ""
+    values = equal_steps(low, high, _STEPS, axis) if grid is None else np.asarray(grid, dtype=float)
     zero = float(found.reference) if reference is None else float(reference)
     if raw:
         values = values if grid is None else (values - found.mean) / found.sd
@@ -147,29 +144,13 @@ def _stated(variable: Variable, value: float) -> str:
     return f"{variable.label} = {number} {variable.unit}".strip()
 
 
-def _axis_scale(fit: Any, variable: Variable) -> str:
-    """Return the transform of single values inside the variable's smooth, where an axis can be drawn on it."""
-    calls = [call for column in fit.recipe.columns for part in column.term.split(":") if (call := call_of(part))]
-    inner = [part for call in calls for part in (call, *call.arguments) if isinstance(part, Call)]
-    names = {call.function for call in inner if not call.smooth and call.variables == (variable.name,)}
-    return next((name for name in INVERSES if name in names), "")
-
-
-def _equal_steps(low: float, high: float, steps: int, axis: str) -> np.ndarray:
-    if not axis:
-        return np.linspace(low, high, steps + 1)
-    forward = ELEMENTWISE[axis][0]
-    inside = INVERSES[axis](np.linspace(*forward(np.array([low, high])), steps + 1))
-    return np.clip(inside, low, high)
-
-
 def _distribution(fit: Any, variable: Variable, axis: str, *, one_scale: bool) -> dict[str, list[float]]:
     """Return edges and densities of a histogram: of the persons where the fit has them, else between its quantiles."""
     quantiles = fit.support.quantiles.loc[variable.name]
     low, high = float(quantiles[0.01]), float(quantiles[0.99])
     if fit.cohort is not None:
         column = fit.cohort if variable.name in fit.cohort else fit.recipe.standardise(fit.cohort)
-        edges = _equal_steps(low, high, _BINS, axis)
+        edges = equal_steps(low, high, _BINS, axis)
         counts = np.histogram(column[variable.name].to_numpy(dtype=float), edges)[0].astype(float)
         density = np.where(counts < _LEAST, 0.0, counts) / (len(column) * np.diff(edges))
     else:

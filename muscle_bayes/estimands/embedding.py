@@ -13,6 +13,8 @@ from muscle_bayes.estimands.nomogram import NOT_CLINICAL, Nomogram
 from muscle_bayes.estimands.points import pretty
 from muscle_bayes.estimands.sites import MEANING
 from muscle_bayes.estimands.variables import Variable
+from muscle_bayes.specification.splines import powers
+from muscle_bayes.specification.transforms import Call, Smooth, call_of, elementwise
 
 
 def embed(nomogram: Nomogram, draws: int = 1000) -> dict[str, Any]:
@@ -95,22 +97,62 @@ def _packed(values: np.ndarray) -> str:
 
 
 def _columns(fit: Any, variables: Any) -> list[list[dict[str, Any]]]:
-    """Return each design column as a product: a variable's value, or 1 where a category has a level."""
+    """Return each design column as a product: a variable's value, a curve of it, or 1 where a category has a level."""
+    smooths = {str(smooth.call): smooth for smooth in fit.recipe.smooths}
     out = []
     for column in fit.recipe.columns:
-        names = column.term.split(":")
-        categorical = [name for name in names if variables[name].kind == "categorical"]
-        levels = dict(zip(categorical, str(column.level).split(", "), strict=False))
-        out.append([{"variable": name, "level": levels.get(name)} for name in names])
+        levels = iter(str(column.level).split(", "))
+        factors: list[dict[str, Any]] = []
+        for part in column.term.split(":"):
+            call = call_of(part)
+            if part in smooths:
+                factors += _curves(smooths[part], int(next(levels)))
+            elif call is not None:
+                factors.append({"variable": call.variables[0], "level": None, "curve": {"inner": call.function}})
+            else:
+                level = next(levels) if variables[part].kind == "categorical" else None
+                factors.append({"variable": part, "level": level, "curve": None})
+        out.append(factors)
     return out
+
+
+def _curves(smooth: Smooth, number: int) -> list[dict[str, Any]]:
+    """Return one column of a smooth as a product of curves of its variables, with what a page computes them from."""
+    out: list[dict[str, Any]] = []
+    for part, basis, power in zip(smooth.call.arguments, smooth.margins, smooth.powers[number], strict=True):
+        if power:
+            inner, name = (part.function, part.variables[0]) if isinstance(part, Call) else ("", part)
+            curve: dict[str, Any] = {
+                "inner": inner, "mean": basis.mean, "sd": basis.sd, "knots": basis.knots.tolist(),
+                "coefficients": (basis.coefficients[power - 1] * (smooth.call.bend if out else 1.0)).tolist(),
+            }  # fmt: skip
+            out.append({"variable": name, "level": None, "curve": curve})
+    return out
+
+
+def _factor(values: pd.Series, factor: dict[str, Any]) -> np.ndarray:
+    """Compute a factor as a page does."""
+    if factor["level"] is not None:
+        return np.asarray(values == factor["level"], dtype=float)
+    numbers, curve = values.to_numpy(dtype=float), factor["curve"]
+    if curve is None:
+        return numbers
+    if curve["inner"]:
+        numbers = elementwise(Call(curve["inner"], (factor["variable"],)), numbers)
+    if "knots" not in curve:
+        return numbers
+    u = (numbers - curve["mean"]) / curve["sd"]
+    return np.asarray(powers(u, np.array(curve["knots"])) @ np.array(curve["coefficients"]))
 
 
 def _check(fit: Any, variables: Any, columns: list[list[dict[str, Any]]]) -> None:
     """Refuse rather than show numbers from a design that a page would build differently."""
     choices = [
-        v.levels if v.kind == "categorical" else (0.0, 1.0) if v.kind == "binary" else (-1.3, 0.7)
+        v.levels if v.kind == "categorical"
+        else (0.0, 1.0) if v.kind == "binary"
+        else tuple(float(fit.support.quantiles.loc[v.name, q]) for q in (0.01, 0.75))
         for v in variables.values()
-    ]
+    ]  # fmt: skip
     combinations = list(product(*choices))
     every = max(1, len(combinations) // 500)
     frame = pd.DataFrame(combinations[::every], columns=list(variables))
@@ -118,9 +160,8 @@ def _check(fit: Any, variables: Any, columns: list[list[dict[str, Any]]]) -> Non
     got = np.ones((len(frame), len(columns)))
     for j, factors in enumerate(columns):
         for factor in factors:
-            values = frame[factor["variable"]]
-            got[:, j] *= (values == factor["level"]) if factor["level"] is not None else values.astype(float)
-    if not np.allclose(got, expected, atol=1e-12):
+            got[:, j] *= _factor(frame[factor["variable"]], factor)
+    if not np.allclose(got, expected, rtol=1e-9, atol=1e-12):
         raise EstimandError(
             "interactive nomogram",
             "the model's columns are no plain products",

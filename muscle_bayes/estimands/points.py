@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from muscle_bayes.estimands.variables import Variable, design_rows
-from muscle_bayes.specification.transforms import variables_of_term
+from muscle_bayes.specification.transforms import INVERSES, equal_steps, variables_of_term
 
 #: Quantiles of a numeric partner that get an axis each.
 LEVEL_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -322,9 +322,16 @@ def _ticks(fit: Any, variable: Variable, ticks: Mapping[str, Sequence[float]]) -
     quantiles = fit.support.quantiles
     # From the 1st to the 99th percentile, rounded outward but never beyond anyone's value.
     low, high, smallest, largest = (variable.to_raw(float(quantiles.loc[variable.name, q])) for q in (0.01, 0.99, 0, 1))
-    values = pretty(low, high)
+    values = pretty(low, high) if variable.scale not in INVERSES else _rounded(equal_steps(low, high, 10, variable.scale))
     kept = values[(values >= smallest) & (values <= largest)]
     return kept if len(kept) > 1 else np.array([low, high])
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    """Round each value by its own size, half a power of ten, and drop repeats."""
+    size = np.abs(values[values != 0]).max(initial=1.0)
+    unit = 10.0 ** np.floor(np.log10(np.maximum(np.abs(values), size * 1e-3))) / 2
+    return np.unique(np.round(np.round(values / unit) * unit, 10))
 
 
 def _held_levels(fit: Any, variable: Variable, interact: Mapping[str, Sequence[Any]]) -> Sequence[Any]:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from muscle_bayes.errors import EstimandError
 from muscle_bayes.estimands.labels import label_of, unit_of, with_unit
-from muscle_bayes.specification.transforms import variables_of_term
+from muscle_bayes.specification.transforms import Call, call_of, variables_of_term
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Variable:
         Whether it stands in a smooth or another transform, so that no odds ratio holds for every unit of it.
     compared : tuple of float
         Values that its odds ratios compare, the reference first, where the model states them.
+    scale : str
+        The transform of single values by which the model takes it, such as ``sqrt``; empty where it takes the values.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Variable:
     over: str = "all"
     curved: bool = False
     compared: tuple[float, ...] = ()
+    scale: str = ""
 
     @property
     def label(self) -> str:
@@ -119,7 +122,7 @@ def variables_of(fit: Any) -> dict[str, Variable]:
         partners = tuple(dict.fromkeys(other for term in terms if name in term for other in term if other != name))
         role: Literal["exposure", "adjustment"] = "exposure" if name in exposures else "adjustment"
         compared = tuple(getattr(exposures[name], "levels", ())) if name in exposures else ()
-        bent: dict[str, Any] = {"curved": name in curved, "compared": compared}
+        bent: dict[str, Any] = {"curved": name in curved, "compared": compared, "scale": _scale(name, recipe.columns)}
         if name in recipe.constants:
             z = recipe.constants[name]
             at = compared[0] if compared else 0.0
@@ -133,6 +136,13 @@ def variables_of(fit: Any) -> dict[str, Variable]:
             at = compared[0] if compared else float(fit.support.quantiles.loc[name, 0.5])
             out[name] = Variable(name, "numeric", name, role, (), 0.0, 1.0, partners, at, **bent)
     return out
+
+
+def _scale(name: str, columns: Sequence[Any]) -> str:
+    """Return the transform of single values that a variable goes through, first of all terms; empty without one."""
+    calls = [call for column in columns for part in column.term.split(":") if (call := call_of(part))]
+    inner = [part for call in calls for part in (call, *call.arguments) if isinstance(part, Call)]
+    return next((call.function for call in inner if not call.smooth and call.variables == (name,)), "")
 
 
 def model_scale(values: Mapping[str, Any], variables: Mapping[str, Variable]) -> dict[str, Any]:

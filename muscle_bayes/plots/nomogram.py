@@ -27,7 +27,7 @@ from muscle_bayes.plots.style import (
 )
 
 _FINE, _TEXT = 5.6, 6.5
-_ROW, _TIGHT, _HEADING = 7.4, 6.2, 4.2
+_ROW, _TIGHT, _HEADING, _FOLD = 7.4, 6.2, 4.2, 5.0
 _PROBABILITIES = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 
 
@@ -81,6 +81,17 @@ class _Row:
     supported: np.ndarray
     heading: str = ""
     height: float = _ROW
+    indent: float = 0.0
+
+    @property
+    def runs(self) -> list[np.ndarray]:
+        """Ticks of each line: an axis that turns goes on in the next line, from the tick where it turns."""
+        return _runs(self.at) if self.numeric else [np.arange(len(self.at))]
+
+    @property
+    def fold(self) -> float:
+        """Height of the further lines, in mm."""
+        return _FOLD * (len(self.runs) - 1)
 
 
 class _Page:
@@ -98,9 +109,12 @@ class _Page:
         first = axis.iloc[0]
         name = f"{first['label']} ({first['unit']})" if first["unit"] else str(first["label"])
         mark = "" if first["role"] == "exposure" else " †"
+        words = name + mark
+        if first["unit"] and printed_width(words, _TEXT, "normal" if mark else "bold") > self.left - 3.5:
+            words = f"{first['label']}{mark}\n({first['unit']})"
         numeric = bool(axis["value"].notna().all()) and not set(axis["level"]) <= {"no", "yes"}
         row = _Row(
-            name + mark,
+            words,
             first["role"] == "exposure",
             axis["points"].to_numpy(),
             list(axis["level"]),
@@ -111,7 +125,8 @@ class _Page:
             leader = self.points[self.points["predictor"] == first["predictor"]]["axis"].min() == first["axis"]
             row.heading = f"{name} at …" if leader else ""
             row.words, row.bold = (first["held_short"] if self.narrow else first["held"]), False
-            row.height = _TIGHT + (_HEADING if leader else 0.0)
+            row.indent, row.height = 2.0, _TIGHT + (_HEADING if leader else 0.0)
+        row.height += row.fold
         return row
 
     def x_points(self, points: Any) -> Any:
@@ -137,11 +152,18 @@ def _draw(ax: Any, page: _Page, height: float) -> None:
     y += 2.0
     for row in page.rows:
         y += row.height
+        first = y - row.fold
         if row.heading:
-            _words(ax, y - _TIGHT + 1.0, row.heading, bold=True)
-        _words(ax, y, row.words, bold=row.bold, indent=2.0 if row.height <= _TIGHT or row.heading else 0.0)
+            _words(ax, first - _TIGHT + 1.0, row.heading, bold=True)
+        _words(ax, first, row.words, bold=row.bold, indent=row.indent)
         if row.numeric:
-            _axis(ax, page, y, page.x_points(row.at), row.labels, supported=row.supported)
+            at = page.x_points(row.at)
+            for line, run in enumerate(row.runs):
+                down = first + _FOLD * line
+                labels = [row.labels[k] for k in run]
+                _axis(ax, page, down, at[run], labels, supported=row.supported[run])
+                if line:
+                    ax.plot([at[run[0]]] * 2, [down - _FOLD, down], color=GREY, lw=0.5, ls=":", zorder=2)
         else:
             _categories(ax, y, page.x_points(row.at), row.labels)
     _probability(ax, page, y + _ROW + 2)
@@ -240,6 +262,17 @@ def _axis(
             )
 
 
+def _runs(x: np.ndarray) -> list[np.ndarray]:
+    """Return the ticks of an axis as stretches that rise or fall; the tick where it turns is in both."""
+    steps = np.diff(x)
+    signs = np.where(np.abs(steps) > 1e-9 * max(np.ptp(x), 1e-9), np.sign(steps), 0.0)
+    for i in np.flatnonzero(signs == 0):
+        signs[i] = signs[i - 1] if i else 1.0
+    turns = np.flatnonzero(np.diff(signs) != 0) + 1
+    ends = [0, *turns, len(x) - 1]
+    return [np.arange(a, b + 1) for a, b in pairwise(ends)] if len(x) > 1 else [np.arange(len(x))]
+
+
 def _categories(ax: Any, y: float, x: np.ndarray, labels: list[str]) -> None:
     """Draw an axis of categories; a label that would touch its neighbour goes above the line."""
     ax.plot([x.min(), x.max()], [y, y], color=INK, lw=0.7, zorder=3)
@@ -290,6 +323,8 @@ def _caption(attrs: dict[Any, Any], points: pd.DataFrame) -> str:
         f"add them, and go down from the total. Points: {attrs['points_from']}. Band: {attrs['band']}; dotted: no such "
         f"persons in the data. Site: {attrs['site']}, {attrs['site_meaning']}."
     )
+    if any(len(_runs(axis["points"].to_numpy())) > 1 for _, axis in points[points["value"].notna()].groupby("axis")):
+        text += " An axis that turns goes on in the next line."
     if (points["role"] == "adjustment").any():
         text += " † Adjustment terms: part of the prediction, but their points are not effects."
     return text.strip()

@@ -23,6 +23,8 @@ ELEMENTWISE: dict[str, tuple[Callable[[np.ndarray], np.ndarray], float, bool]] =
     "sqrt": (np.sqrt, 0.0, True),
     "square": (np.square, -np.inf, True),
 }
+#: Inverses of those that rise, on whose scale an axis can be drawn.
+INVERSES: dict[str, Callable[[np.ndarray], np.ndarray]] = {"sqrt": np.square, "log": np.exp, "log1p": np.expm1}
 #: Smooth functions: name -> number of variables, smallest and largest df of a variable.
 SMOOTHS: dict[str, tuple[int, int, int]] = {"ns": (1, 2, 10), "surface": (2, 2, 5)}
 
@@ -208,6 +210,29 @@ def elementwise(call: Call, values: np.ndarray) -> np.ndarray:
             "Take log1p or sqrt for a column with zeros, or mend the column",
         )
     return function(values)
+
+
+def equal_steps(low: float, high: float, steps: int, scale: str) -> np.ndarray:
+    """Return values from one to another at equal steps on the scale of a transform.
+
+    Parameters
+    ----------
+    low, high : float
+        Ends.
+    steps : int
+        How many.
+    scale : str
+        One of `INVERSES`, or empty for the values themselves.
+
+    Returns
+    -------
+    numpy.ndarray, shape (steps + 1,)
+        Ascending.
+    """
+    if scale not in INVERSES:
+        return np.linspace(low, high, steps + 1)
+    forward = ELEMENTWISE[scale][0]
+    return np.clip(INVERSES[scale](np.linspace(*forward(np.array([low, high])), steps + 1)), low, high)
 
 
 @dataclass(frozen=True, eq=False)

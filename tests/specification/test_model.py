@@ -20,6 +20,8 @@ def test_every_model_of_the_catalogue_loads_and_says_what_it_is() -> None:
         for exposure, term in model.exposures.items():
             if exposure in model.levels:
                 assert (term.contrast, term.adverse) == (1, None)
+            elif term.levels:
+                assert (term.contrast, term.adverse) == (2, None)
             else:
                 assert (term.contrast, term.adverse) == (2, {"intermat_z": "high", "lmm_z": "low"}[exposure])
 

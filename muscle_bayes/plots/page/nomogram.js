@@ -20,10 +20,19 @@
     if (variable.kind === "categorical") return value;
     return variable.kind === "standardised" ? (Number(value) - variable.mean) / variable.sd : Number(value);
   }
+  const inner = { "": (x) => x, log: Math.log, log1p: Math.log1p, sqrt: Math.sqrt, square: (x) => x * x };
+  // A curve: a transform of the value, or a natural cubic spline of it by its truncated cubes.
+  function curved(value, curve) {
+    const x = inner[curve.inner](value);
+    if (!curve.knots) return x;
+    const u = (x - curve.mean) / curve.sd, c = curve.coefficients;
+    return curve.knots.reduce((sum, knot, k) => sum + c[2 + k] * Math.max(u - knot, 0) ** 3, c[0] + c[1] * u);
+  }
   function designRow(person) {
     return data.columns.map((factors) => factors.reduce((product, factor) => {
       const value = onModelScale(person, byName.get(factor.variable));
-      return product * (factor.level === null ? value : (value === factor.level ? 1 : 0));
+      if (factor.level !== null) return product * (value === factor.level ? 1 : 0);
+      return product * (factor.curve ? curved(value, factor.curve) : value);
     }, 1));
   }
   function siteOffset(site, name, draw, row) {
