@@ -117,8 +117,10 @@ def reviewers(model: Any, table: pd.DataFrame, own: str = "threshold") -> tuple[
     found = []
     for adjustment, gone in ADJUSTMENTS.items():
         covariates = names - set(model.exposures)
-        asked = {"with BMI": "bmi_z" not in names, "without covariates": bool(covariates)}
-        if asked.get(adjustment, bool(set(gone) & covariates)):
+        changes = bool(set(gone) & covariates) or (adjustment == "without covariates" and bool(covariates))
+        if adjustment.startswith("with BMI"):
+            changes = "bmi_z" not in names and (changes or not gone)
+        if changes:
             found.append(plain.but(adjustment=adjustment))
     if any(source.startswith("lmm_") for source in sources):
         found += [plain.but(lean_muscle=form) for form in LEAN_MUSCLE[1:]]

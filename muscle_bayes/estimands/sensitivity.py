@@ -79,8 +79,9 @@ def sensitivity(
         Definitions of adipose tissue, where the model takes its exposures from the canonical columns.
     adjustment : sequence of str
         Sets of covariates: ``as specified``, ``with BMI`` (adjusts LMM for its own denominator), ``without osteoarthritis and
-        osteoporosis`` (they may lie on the way from muscle to pain), ``without diagnoses``, ``without physical activity``,
-        ``without covariates``. docs/adjustment.md says which set answers which question.
+        osteoporosis`` (they may lie on the way from muscle to pain), ``with BMI, without osteoarthritis and osteoporosis``,
+        ``without diagnoses``, ``without physical activity``, ``without covariates``.
+        docs/adjustment.md says which set answers which question.
     lean_muscle : sequence of str
         In place of volume by BMI: ``volume / height²``, ``volume given height and weight`` (the residual of its allometric
         regression), ``volume beside height and weight``.

@@ -22,6 +22,7 @@ ADJUSTMENTS: dict[str, tuple[str, ...]] = {
     STANDING: (),
     "with BMI": (),
     "without osteoarthritis and osteoporosis": ("osteoarthritis", "osteoporosis"),
+    "with BMI, without osteoarthritis and osteoporosis": ("osteoarthritis", "osteoporosis"),
     "without diagnoses": ("osteoarthritis", "osteoporosis", "diabetes", "dyslipidemia"),
     "without physical activity": ("activity", "activity_met_min_week"),
     "without covariates": (),
@@ -210,10 +211,10 @@ def with_adjustment(model: Any, adjustment: str, columns: Sequence[str]) -> Any:
         Where there is no such set, or the table has no BMI.
     """
     _known("adjustment", adjustment, ADJUSTMENTS)
-    if adjustment == "with BMI":
+    if adjustment.startswith("with BMI"):
         if "bmi_kg_m2" not in columns:
-            raise EstimandError("adjustment='with BMI'", "the table has no column 'bmi_kg_m2'", "Leave it out")
-        return _added(model, {"bmi_z": "bmi_kg_m2"})
+            raise EstimandError(f"adjustment={adjustment!r}", "the table has no column 'bmi_kg_m2'", "Leave it out")
+        model = _added(model, {"bmi_z": "bmi_kg_m2"})
     if adjustment == "without covariates":
         return without(model, [name for name in model.parsed.names if name not in model.exposures])
     return without(model, ADJUSTMENTS[adjustment]) if ADJUSTMENTS[adjustment] else model

@@ -44,6 +44,7 @@ _STANDING = "as specified"
 #: Shorter names for a single column of print.
 _SHORT = {
     "without osteoarthritis and osteoporosis": "without OA and OP",
+    "with BMI, without osteoarthritis and osteoporosis": "with BMI, no OA, OP",
     "volume given height and weight": "volume given size",
     "volume beside height and weight": "volume beside size",
     "without physical activity": "without activity",

@@ -115,6 +115,9 @@ def test_covariates_and_age(frame, cohort) -> None:
     table = cohort.assign(x=z(cohort["intermat_percent"]), w=z(cohort["lmm_cm3_per_kg_m2"]))
     names = ("x", "w")
     check(frame, regression(table, "x + w", COVARIATES + " + z(bmi_kg_m2)"), names, adjustment="with BMI")
+    fewer = COVARIATES.replace(" + osteoporosis + osteoarthritis", " + z(bmi_kg_m2)")
+    both = "with BMI, without osteoarthritis and osteoporosis"
+    check(frame, regression(table, "x + w", fewer), names, adjustment=both)
     fewer = COVARIATES.replace(" + C(activity, Treatment('moderate'))", "")
     check(frame, regression(table, "x + w", fewer), names, adjustment="without physical activity")
     fewer = COVARIATES.split(" + diabetes")[0]
@@ -144,7 +147,7 @@ def test_everything_a_reviewer_asks_for_is_there_once(frame) -> None:
     fixed = one["site_term"] == "fixed effect"
     assert (differences[~one["reference"] & ~fixed] == 1).all()
     assert one["site_sd"].isna().tolist() == fixed.tolist()
-    assert len(one) == 1 + 5 + 3 + 4 + 1 + 2 + 4
+    assert len(one) == 1 + 6 + 3 + 4 + 1 + 2 + 4
 
 
 def test_wider_priors_are_the_normals_they_say() -> None:
