@@ -101,16 +101,19 @@ def sensitivity_section(item: FitResults, key: str, number: Numbering) -> Sectio
     if "sensitivity" not in item.tables:
         return None
     frame = item.tables["sensitivity"]
-    count = int(frame.attrs.get("specifications", frame["specification"].nunique()))
-    failed = int(frame.attrs.get("not_certified", 0))
-    words = (
-        f"The model was refitted under {count:,} specifications"
-        + (f", of which {failed:,} were not certified and have no estimate" if failed else ", all of them certified")
-        + ". The figure shows every estimate with the choices that made it; the table says how far they lie apart."
-    )
+    advice = "The figure shows every estimate with the choices that made it; the table says how far they lie apart."
+    words = f"{sensitivity_words(frame)} {advice}"
     section = Section(f"{key}-sensitivity", "Sensitivity", [Paragraph(words)])
     _fill(section, item, "sensitivity", "Estimates under every specification, in order.", number)
     return section
+
+
+def sensitivity_words(frame: pd.DataFrame) -> str:
+    """Say under how many specifications the model was refitted, and how many were not certified."""
+    count = int(frame.attrs.get("specifications", frame["specification"].nunique()))
+    failed = int(frame.attrs.get("not_certified", 0))
+    tail = f", of which {failed:,} were not certified and have no estimate." if failed else ", all of them certified."
+    return f"The model was refitted under {count:,} specifications{tail}"
 
 
 def across_section(

@@ -7,6 +7,7 @@ from markupsafe import escape
 
 from muscle_bayes.cohort.files import whole_file
 from muscle_bayes.report import check_tables, estimand_tables
+from muscle_bayes.report.checklist_section import checklist, checklist_tables
 from muscle_bayes.report.reading import readable, reading_table
 from muscle_bayes.report.results import StudyResults
 from muscle_bayes.report.tables import Table
@@ -19,6 +20,10 @@ _LATEX = {
     "\N{SUPERSCRIPT TWO}": r"\textsuperscript{2}", "\N{SUPERSCRIPT THREE}": r"\textsuperscript{3}",
     "\N{EN DASH}": "--", "\N{NO-BREAK SPACE}": "~",
 }  # fmt: skip
+#: Rows that a page holds in print.
+LONGEST = 24
+#: Columns that stand in the size of the text; more are set smaller.
+_NARROW = 4
 # Said at every element, since a word processor takes over an element's own style and drops style sheets.
 _CELL = "padding:3pt 8pt 3pt 0;vertical-align:top"
 
@@ -54,26 +59,37 @@ def latex_table(table: Table, label: str) -> str:
     str
         A `table` environment.
     """
-    columns = "".join(
-        "r" if i in table.numeric else "p{0.3\\linewidth}" if i in table.prose else "l"
-        for i in range(len(table.headings))
+    columns = "".join(_latex_column(table, i) for i in range(len(table.headings)))
+    # A table longer than a page is broken by longtable.
+    long = len(table.rows) > LONGEST
+    caption = rf"\caption{{{latex_text(table.caption)}}}\label{{tab:{label}}}"
+    size = [r"\footnotesize", r"\setlength{\tabcolsep}{4pt}"] if len(table.headings) > _NARROW else []
+    opening = (
+        [rf"\begin{{longtable}}{{{columns}}}", caption + r" \\"]
+        if long
+        else [r"\begin{table}", *size, caption, rf"\begin{{tabular}}{{{columns}}}"]
     )
     lines = [
-        r"% \usepackage{booktabs}",
-        r"\begin{table}",
-        rf"\caption{{{latex_text(table.caption)}}}",
-        rf"\label{{tab:{label}}}",
-        rf"\begin{{tabular}}{{{columns}}}",
+        r"% \usepackage{booktabs}" + (r" \usepackage{longtable}" if long else ""),
+        *opening,
         r"\toprule",
         " & ".join(latex_text(heading) for heading in table.headings) + r" \\",
         r"\midrule",
+        *([r"\endhead"] if long else []),
         *(" & ".join(latex_text(cell) for cell in row) + r" \\" for row in table.rows),
         r"\bottomrule",
-        r"\end{tabular}",
+        r"\end{longtable}" if long else r"\end{tabular}",
         *([rf"\par\smallskip{{\footnotesize {latex_text(table.note)}}}"] if table.note else []),
-        r"\end{table}",
+        *([] if long else [r"\end{table}"]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _latex_column(table: Table, i: int) -> str:
+    """Return how a column is set; words are broken into lines."""
+    if i in table.numeric:
+        return "r"
+    return "p{0.4\\linewidth}" if i in table.prose else "p{0.2\\linewidth}" if i in table.phrase else "l"
 
 
 def html_table(table: Table) -> str:
@@ -126,7 +142,7 @@ def write_reading_tables(results: StudyResults) -> list[Path]:
     Returns
     -------
     list of pathlib.Path
-        tables/FIT_NAME.html and .tex. Captions of simulated data say so.
+        tables/FIT_NAME.html and .tex, and the checklists also as CSV. Captions of simulated data say so.
     """
     made: dict[str, tuple[Table, bool]] = {}
     for item in results.fits:
@@ -141,6 +157,15 @@ def write_reading_tables(results: StudyResults) -> list[Path]:
         table = check_tables.loo_table(together["model_comparison"], "Predictive comparison of models.")
         made["model_comparison"] = (table, results.simulated)
     paths = []
+    for item in results.fits:
+        frame = checklist(item)
+        path = results.out / "tables" / f"{item.name}_checklist.csv"
+        with whole_file(path) as temporary:
+            marked = frame.assign(simulated=1) if item.fit.simulated else frame
+            marked.to_csv(temporary, index=False, lineterminator="\n")
+        paths.append(path)
+        for name, table in checklist_tables(frame).items():
+            made[f"{item.name}_checklist_{name.lower()}"] = (table, item.fit.simulated)
     for name, (table, simulated) in made.items():
         paths += write_table(table, results.out / "tables" / name, simulated=simulated)
     return paths

@@ -8,6 +8,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from muscle_bayes.report import sections
+from muscle_bayes.report.checklist_section import checklist_section
 from muscle_bayes.report.estimand_sections import across_section
 from muscle_bayes.report.fit_section import fit_section
 from muscle_bayes.report.key_result import NO_CLAIM, fit_title, key_result
@@ -131,6 +132,9 @@ def page_sections(results: StudyResults) -> list[Section]:
     if len(results.failures):
         made.append(sections.failures_section(results, number))
     made.append(sections.limitations(results))
+    checked = checklist_section({fit_title(results, item): item for item in results.fits}, number)
+    if checked is not None:
+        made.append(checked)
     made.append(sections.dictionary_section(results, number))
     made.append(sections.provenance(results, number))
     return made
