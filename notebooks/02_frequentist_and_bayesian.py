@@ -25,6 +25,7 @@
 
 # %%
 import pandas as pd
+from IPython.display import Markdown
 
 import muscle_bayes as mb
 
@@ -64,7 +65,7 @@ mb.plots.comparison(compared)
 # freedom. The notes say so:
 
 # %%
-print("\n\n".join(compared.attrs["notes"]))
+Markdown("\n".join(f"- {note}" for note in compared.attrs["notes"]))
 
 # %% [markdown]
 # Profile likelihood intervals, which `confint(glmer(...))` computes, are there too. For a coefficient they equal
@@ -140,7 +141,7 @@ print(rare_ml.diagnostics)
 
 # %%
 separated = mb.compare({"Bayes": rare, "ML": rare_ml}, references=["fixed_site"], allow_unconverged=True)
-side_by_side(separated).fillna("no estimate")
+side_by_side(separated).replace("", "no estimate")
 
 # %%
 mb.plots.comparison(separated, show="all")

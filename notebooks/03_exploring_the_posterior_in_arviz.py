@@ -77,7 +77,7 @@ both.loc[["intermat_z", "lmm_z", "age_z", "1|site_sigma"]].round(3)
 # ## 3. What goes with what: pairs
 
 # %%
-az.plot_pair(nuts.posterior, var_names=["intermat_z", "lmm_z"], coords={}).show()
+az.plot_pair(nuts.posterior, var_names=["intermat_z", "lmm_z"]).show()
 
 # %% [markdown]
 # The two exposures' coefficients are nearly uncorrelated here, so that neither odds ratio is bought at the price of the
