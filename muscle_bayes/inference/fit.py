@@ -1,7 +1,7 @@
 """A fit: the posterior (or the maximum) of a model, with all that estimands need and all that a reader should know."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.metadata import version
@@ -347,6 +347,12 @@ class Fit:
         from muscle_bayes.inference.profiles import profile_intervals
 
         return profile_intervals(self, parameters, level=level)
+
+    def report_checklist(self, facts: Mapping[str, str] | None = None) -> pd.DataFrame:
+        """Return BARG and STROBE with what the fit says to each item; see `muscle_bayes.inference.checklist`."""
+        from muscle_bayes.inference.checklist import report_checklist
+
+        return report_checklist(self, facts)
 
     def save(self, path: str | Path, *, rows: bool = False) -> Path:
         """Write the fit to a NetCDF file; see `muscle_bayes.inference.storage.save_fit`."""
