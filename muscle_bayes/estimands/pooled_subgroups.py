@@ -120,7 +120,10 @@ def pooled_subgroups(
     terms = [name for name in overall.model.exposures if (name,) in fitted.model.parsed.terms and name != column]
     frame = odds_ratios(fitted, per, terms=terms, by=column)
     frame = pd.concat([frame[frame["group"] == level] for level in named], ignore_index=True)
-    frame = frame.assign(group=frame["group"].map(named), note=note).drop(columns=["text", "interval", "group_label"])
+    whole = {name: frame[name].astype("int64") for name in ("n", "events")}
+    frame = frame.assign(**whole, group=frame["group"].map(named), note=note).drop(
+        columns=["text", "interval", "group_label"]
+    )
     frames = [frame]
     if len(named) == 2:
         frames.append(_ratio(fitted, column, named, per, frame))

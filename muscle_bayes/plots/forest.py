@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
+from muscle_bayes.plots.forest_by_group import forest_by_group
 from muscle_bayes.plots.style import (
     GREY,
     INK,
@@ -34,7 +35,8 @@ def forest(result: pd.DataFrame, ax: Any = None, *, width_mm: float = TWO_COLUMN
     Parameters
     ----------
     result : pandas.DataFrame
-        Of `odds_ratios` (any frame with `label, contrast, estimate, lower, upper, text, role`).
+        Of `odds_ratios` (any frame with `label, contrast, estimate, lower, upper, text, role`). With `by`, a panel an exposure
+        and a line a group; see `muscle_bayes.plots.forest_by_group`.
     ax : matplotlib Axes, optional
         Draw here, and leave caption and size to the reader; by default a new figure.
     width_mm : float
@@ -47,6 +49,8 @@ def forest(result: pd.DataFrame, ax: Any = None, *, width_mm: float = TWO_COLUMN
     matplotlib Figure, or Axes where one was given
         Numbers in the right margin show no digit beyond their Monte Carlo error.
     """
+    if "group_label" in result and ax is None:
+        return forest_by_group(result, width_mm=width_mm, title=title)
     attrs = result.attrs
     narrow = width_mm < 120
     lines = _lines(result, narrow=narrow)

@@ -22,6 +22,9 @@ from muscle_bayes.plots.style import (
 )
 
 _LINE, _HEAD, _SIZE = 3.7, 4.4, 6.5
+_SMALL = 5.5
+#: Height of a line with a second estimate beside the first, and how far each lies from its middle.
+_PAIR, _APART = 6.0, 1.35
 
 
 def forest_panels(
@@ -43,7 +46,8 @@ def forest_panels(
     ----------
     lines : sequence of mapping
         From top to bottom: ``{"heading": text}``, or ``{"label": text, "rows": {panel: row}}`` with `estimate, lower,
-        upper, text` of each panel and, where there is no estimate, `note`; `bold` and `hollow` where wanted.
+        upper, text` of each panel and, where there is no estimate, `note`; `bold` and `hollow` where wanted, `beside` (a
+        second estimate of each panel, drawn hollow below the first), and `small` (words under the label).
     panels : mapping of str to str
         Name -> what stands above it.
     attrs : mapping
@@ -67,10 +71,13 @@ def forest_panels(
         Placed in mm.
     """
     narrow = width_mm < 120
-    height = sum(_HEAD if "heading" in line else _LINE for line in lines)
+    height = sum(_height(line) for line in lines)
     words = [line.get("label", "" if headings_across else line.get("heading", "")) for line in lines]
-    labels = max(printed_width(str(word), _SIZE, "bold") for word in words) + 2.5
-    texts = [str(row.get("text", "")) for line in lines for row in line.get("rows", {}).values()]
+    small = max(printed_width(str(line.get("small", "")), _SMALL) for line in lines)
+    labels = max(small, *(printed_width(str(word), _SIZE, "bold") for word in words)) + 2.5
+    texts = [
+        str(row.get("text", "")) for line in lines for key in ("rows", "beside") for row in line.get(key, {}).values()
+    ]
     numbers = 0.0 if narrow else max(printed_width(text, _SIZE) for text in texts) + 2.5
     gap = 3.0
     room = (width_mm - 2.5 - labels - len(panels) * numbers - (len(panels) - 1) * gap) / len(panels)
@@ -95,7 +102,9 @@ def forest_panels(
 
 
 def _range(lines: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[float, float]:
-    rows = [line["rows"][name] for line in lines if "rows" in line for name in names if name in line["rows"]]
+    rows = [
+        line[key][name] for line in lines for key in ("rows", "beside") for name in names if name in line.get(key, {})
+    ]
     values = [row[key] for row in rows for key in ("lower", "upper")]
     shown = np.array([value for value in values if np.isfinite(value)] or [0.8, 1.25])
     # A tiny group's interval may reach beyond what others need; it is cut with an arrow there.
@@ -104,10 +113,14 @@ def _range(lines: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[fl
     return min(low / margin, 0.93), max(high * margin, 1.07)
 
 
+def _height(line: Mapping[str, Any]) -> float:
+    return _HEAD if "heading" in line else _PAIR if line.get("beside") or line.get("small") else _LINE
+
+
 def _centres(lines: Sequence[Mapping[str, Any]]) -> list[float]:
     y, out = 0.0, []
     for line in lines:
-        size = _HEAD if "heading" in line else _LINE
+        size = _height(line)
         out.append(y + size / 2)
         y += size
     return out
@@ -135,33 +148,45 @@ def _panel(
     ax.spines["left"].set_visible(False)
     ax.axvline(1, color=INK, lw=0.6, zorder=1)
     for line, centre in zip(lines, _centres(lines), strict=True):
-        row = line.get("rows", {}).get(name)
-        if row is None:
-            continue
-        if not np.isfinite(row["estimate"]):
-            ax.text(0.5, centre, "no estimate", transform=ax.get_yaxis_transform(), ha="center", va="center",
-                    fontsize=6, color=GREY, style="italic", zorder=6,
-                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8})  # fmt: skip
-            continue
-        colour = BLUE if line.get("hollow") else INK
-        ends = np.clip([row["lower"], row["upper"]], low, high)
-        ax.plot(ends, [centre, centre], color=colour, lw=1.2, solid_capstyle="butt", zorder=3)
-        for end, marker in ((row["lower"] < low, "<"), (row["upper"] > high, ">")):
-            if end:
-                ax.plot(low if marker == "<" else high, centre, marker, color=colour, ms=3, clip_on=False, zorder=4)
-        if low <= row["estimate"] <= high:
-            face = "white" if line.get("hollow") else colour
-            edge = colour if line.get("hollow") else "white"
-            ax.plot(row["estimate"], centre, "s", mfc=face, mec=edge, ms=3.4, mew=0.6, zorder=5)
-        if numbers:
-            ax.annotate(row["text"], (1, centre), xycoords=("axes fraction", "data"), xytext=(4, 0),
-                        textcoords="offset points", va="center", fontsize=_SIZE,
-                        fontweight="bold" if line.get("bold") else "normal")  # fmt: skip
+        row, second = line.get("rows", {}).get(name), line.get("beside", {}).get(name)
+        apart = _APART if line.get("beside") else 0.0
+        if row is not None:
+            _estimate(ax, row, centre - apart, low, high, hollow=bool(line.get("hollow")), bold=bool(line.get("bold")),
+                      numbers=numbers)  # fmt: skip
+        if second is not None:
+            _estimate(ax, second, centre + apart, low, high, hollow=True, bold=False, numbers=numbers)
+
+
+def _estimate(
+    ax: Any, row: Mapping[str, Any], y: float, low: float, high: float, *, hollow: bool, bold: bool, numbers: bool
+) -> None:
+    """Draw one estimate with its interval, cut with an arrow where it leaves the panel."""
+    if not np.isfinite(row["estimate"]):
+        ax.text(0.5, y, "no estimate", transform=ax.get_yaxis_transform(), ha="center", va="center",
+                fontsize=6, color=GREY, style="italic")  # fmt: skip
+        return
+    colour = BLUE if hollow else INK
+    ends = np.clip([row["lower"], row["upper"]], low, high)
+    ax.plot(ends, [y, y], color=colour, lw=1.2, solid_capstyle="butt", zorder=3)
+    for end, marker in ((row["lower"] < low, "<"), (row["upper"] > high, ">")):
+        if end:
+            ax.plot(low if marker == "<" else high, y, marker, color=colour, ms=3, clip_on=False, zorder=4)
+    if low <= row["estimate"] <= high:
+        ax.plot(row["estimate"], y, "s", mfc="white" if hollow else colour, mec=colour if hollow else "white", ms=3.4,
+                mew=0.6, zorder=5)  # fmt: skip
+    if numbers:
+        ax.annotate(row["text"], (1, y), xycoords=("axes fraction", "data"), xytext=(4, 0), textcoords="offset points",
+                    va="center", fontsize=_SIZE, fontweight="bold" if bold else "normal")  # fmt: skip
 
 
 def _labels(ax: Any, lines: Sequence[Mapping[str, Any]], height: float, labels: float, room: float) -> None:
     for line, centre in zip(lines, _centres(lines), strict=True):
         heavy = "heading" in line or line.get("bold")
+        small = line.get("small")
+        if small:
+            ax.text(-(labels - 1.5) / room, centre + 1.4, small, transform=ax.get_yaxis_transform(), ha="left", va="center",
+                    fontsize=_SMALL, color=GREY)  # fmt: skip
+            centre -= 1.2
         ax.text(-(labels - 1.5) / room, centre, line.get("heading") or line["label"], transform=ax.get_yaxis_transform(),
                 ha="left", va="center", fontsize=_SIZE, fontweight="bold" if heavy else "normal",
                 # A heading may run on over the panel: its letters keep clear of the line of no effect.
