@@ -151,3 +151,19 @@ def apply_mapping(table: pd.DataFrame, columns: ColumnMapping | None, where: str
         )
     renamed = table.rename(columns=renames)
     return renamed.assign(**{name: recode(renamed[name], mapping) for name, mapping in values.items()})
+
+
+def own_names(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, str]:
+    """Return what the study calls each canonical column, for errors that tell it what to write.
+
+    Parameters
+    ----------
+    before, after : pandas.DataFrame
+        A table before and after `apply_mapping`, which keeps the order of columns.
+
+    Returns
+    -------
+    dict of str to str
+        Canonical name -> the study's own.
+    """
+    return {str(new): str(old) for old, new in zip(before.columns, after.columns, strict=True)}

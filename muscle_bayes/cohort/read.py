@@ -12,7 +12,7 @@ from muscle_bayes.cohort.exclusions import Flow, apply_exclusions
 from muscle_bayes.cohort.exposure import Exposure
 from muscle_bayes.cohort.files import file_sha256
 from muscle_bayes.cohort.joining import join_measurements
-from muscle_bayes.cohort.names import ColumnMapping, apply_mapping, missing_column, nearest
+from muscle_bayes.cohort.names import ColumnMapping, apply_mapping, missing_column, nearest, own_names
 from muscle_bayes.cohort.tables import first_few, read_table
 from muscle_bayes.cohort.validation import activity_category, body_mass_index, typed, validate
 from muscle_bayes.errors import DuplicateKeyError, EmptyTableError, InvalidValueError, TableError
@@ -68,14 +68,15 @@ def read_cohort(
     sources: dict[str, Mapping[str, str]] = {}
     raw, where, attrs = _load(participants, "participants", sources)
     named = apply_mapping(raw, columns, where)
+    own = own_names(raw, named)
     if "participant_id" not in named.columns:
         raise missing_column("participant_id", named.columns, where)
     has_sessions = "session_id" in named.columns
     if not has_sessions:
         named = named.assign(session_id="")
-    table, problems = typed(named)
+    table, problems = typed(named, own)
     table["session_id"] = table["session_id"].fillna("")
-    validate(table, where, problems)
+    validate(table, where, problems, own)
     notes = [*_nearly_canonical(table), *_shares(table)]
 
     flow = Flow(len(table), where)

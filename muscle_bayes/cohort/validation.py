@@ -1,6 +1,6 @@
 """Validation of participants: types, ranges and consistency, all problems of a table at once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,13 +31,15 @@ _UNIT_SLIPS = {
 }
 
 
-def typed(table: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem]]:
+def typed(table: pd.DataFrame, own: Mapping[str, str] | None = None) -> tuple[pd.DataFrame, list[Problem]]:
     """Give every column its type: identifiers and categories text, canonical quantities numbers.
 
     Parameters
     ----------
     table : pandas.DataFrame
         Canonical names, any types.
+    own : mapping of str to str, optional
+        What the study calls them, for errors.
 
     Returns
     -------
@@ -65,7 +67,7 @@ def typed(table: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem]]:
             new[name] = identifiers(table[name]) if table[name].dtype == object else table[name]
         else:
             new[name] = read
-            problems.append(_unreadable(table, variable, unreadable, why))
+            problems.append(_unreadable(table, variable, unreadable, why, own or {}))
     return pd.DataFrame(new, index=table.index), problems
 
 
@@ -80,22 +82,22 @@ def _as_whole(values: pd.Series) -> pd.Series:
     return values.astype("int64") if whole else values
 
 
-def _unreadable(table: pd.DataFrame, variable: Variable, rows: pd.Series, why: str) -> Problem:
+def _unreadable(table: pd.DataFrame, variable: Variable, rows: pd.Series, why: str, own: Mapping[str, str]) -> Problem:
     """Return the problem of cells that are not numbers."""
     name, where = variable.name, list(table.index[rows])
     problem = f"{why} in {len(where):,} of {len(table):,} rows ({offenders(table, where, name)})"
     remedy = (
         "Export the table with one decimal sign"
         if "mixed" in why
-        else f"Correct the cells, or map codes: {_mapping_hint(variable)}"
+        else f"Correct the cells, or map codes: {_mapping_hint(variable, own)}"
     )
     return Problem(InvalidValueError, f"column {name}", problem, remedy)
 
 
-def _mapping_hint(variable: Variable) -> str:
-    """Return an example of `columns=` that would recode a variable."""
+def _mapping_hint(variable: Variable, own: Mapping[str, str]) -> str:
+    """Return an example of `columns=` that would recode a variable, by the study's own name of its column."""
     codes = _CODES.get(variable.name, _CODES.get(variable.kind, _CODES["number"]))
-    return f"columns={{'{variable.name}': {{'column': '{variable.name}', 'values': {codes}}}}}"
+    return f"columns={{'{variable.name}': {{'column': '{own.get(variable.name, variable.name)}', 'values': {codes}}}}}"
 
 
 def schema(columns: list[str]) -> "pa.DataFrameSchema":
@@ -129,7 +131,9 @@ def schema(columns: list[str]) -> "pa.DataFrameSchema":
     return pa.DataFrameSchema(checked, strict=False)
 
 
-def validate(table: pd.DataFrame, where: str, found: list[Problem] | None = None) -> None:
+def validate(
+    table: pd.DataFrame, where: str, found: list[Problem] | None = None, own: Mapping[str, str] | None = None
+) -> None:
     """Check keys, ranges, categories and consistency of a typed participant table.
 
     Parameters
@@ -140,6 +144,8 @@ def validate(table: pd.DataFrame, where: str, found: list[Problem] | None = None
         File or table.
     found : list of Problem, optional
         Problems of reading, raised together with those found here.
+    own : mapping of str to str, optional
+        What the study calls its columns, for errors.
 
     Raises
     ------
@@ -158,13 +164,13 @@ def validate(table: pd.DataFrame, where: str, found: list[Problem] | None = None
     except pandera.errors.SchemaErrors as errors:
         for name, cases in errors.failure_cases.groupby("column", sort=False):
             rows = [r for r in dict.fromkeys(cases["index"]) if r in table.index]
-            problems.append(_out_of_definition(table, VARIABLES[str(name)], rows))
+            problems.append(_out_of_definition(table, VARIABLES[str(name)], rows, own or {}))
     problems.extend(_duplicates(table))
     problems.extend(_inconsistent(table))
     raise_problems(problems, where)
 
 
-def _out_of_definition(table: pd.DataFrame, variable: Variable, rows: list[int]) -> Problem:
+def _out_of_definition(table: pd.DataFrame, variable: Variable, rows: list[int], own: Mapping[str, str]) -> Problem:
     """Return the problem of values outside a variable's definition."""
     name = variable.name
     if variable.kind == "id":
@@ -186,7 +192,7 @@ def _out_of_definition(table: pd.DataFrame, variable: Variable, rows: list[int])
     slip = _UNIT_SLIPS.get(name)
     if slip and values.between(slip[1], slip[2]).all():
         return Problem(InvalidValueError, f"column {name}", count, f"These look like {slip[0]}: {slip[3]}")
-    remedy = f"Correct them, or map codes: {_mapping_hint(variable)}"
+    remedy = f"Correct them, or map codes: {_mapping_hint(variable, own)}"
     if name == "sex":
         remedy += " (look up in the study's dictionary which code means which)"
     return Problem(InvalidValueError, f"column {name}", count, remedy)

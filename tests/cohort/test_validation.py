@@ -1,5 +1,7 @@
 """Validation: each wrong table gives one typed error that names column and participants."""
 
+import ast
+import re
 from pathlib import Path
 
 import numpy as np
@@ -113,3 +115,16 @@ def test_missing_identifier(participants: pd.DataFrame) -> None:
 def test_infinite_and_missing_differ(participants: pd.DataFrame) -> None:
     participants.loc[0, "age_years"] = np.nan
     assert read_cohort(participants).table["age_years"].isna().sum() == 1
+
+
+def test_advice_on_codes_names_the_studys_own_column_and_works(small_table: pd.DataFrame) -> None:
+    """What the error says to write is what mends it, also where the column came by another name."""
+    table = small_table.rename(columns={"sex": "geschlecht"}).assign(
+        geschlecht=small_table["sex"].map({"male": 1, "female": 2}).to_numpy()
+    )
+    with pytest.raises(InvalidValueError, match="'column': 'geschlecht'") as caught:
+        read_cohort(table, columns={"geschlecht": "sex"})
+    advice = re.search(r"columns=(\{.*\}\})", str(caught.value))
+    assert advice is not None
+    read = read_cohort(table, columns=ast.literal_eval(advice.group(1)))
+    assert (read.table["sex"].to_numpy() == small_table["sex"].to_numpy()).all()
