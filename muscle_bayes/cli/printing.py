@@ -178,7 +178,10 @@ def model_text(model: "Model") -> str:
         model.question,
         "",
         f"formula   {model.parsed}",
-        f"event     {model.event or model.outcome_label}",
+        f"event     {model.event or model.outcome_label}"
+        if model.family == "bernoulli"
+        else f"outcome   {model.outcome_label}, ordered: {', '.join(model.categories) or 'the whole numbers that occur'}",
+        *([f"among     {model.among}"] if model.among else []),
     ]
     for name, exposure in model.exposures.items():
         what = f"contrast {exposure.contrast:g}, adverse {exposure.adverse}" if exposure.adverse else "by level"
@@ -187,6 +190,9 @@ def model_text(model: "Model") -> str:
     for name, prior in model.normal_priors().items():
         reason = f" - {prior.reason}" if prior.reason else ""
         lines.append(f"prior     {name}: {prior.stated}{reason}")
+    if model.family == "cumulative":
+        thresholds = model.priors.thresholds
+        lines.append(f"prior     thresholds: Dirichlet({thresholds.dirichlet:g}) - {thresholds.reason}")
     for group in model.parsed.groups:
         for term in [*(["1"] if group.intercept else []), *(":".join(slope) for slope in group.slopes)]:
             spread = model.sd_prior(term, group.factor)

@@ -150,6 +150,9 @@ def _priors(fit: "Fit") -> str:
         f"{name}: {prior.stated}{f' ({prior.reason})' if prior.reason else ''}"
         for name, prior in fit.model.normal_priors().items()
     ]
+    if fit.categories:
+        thresholds = fit.model.priors.thresholds
+        said.append(f"thresholds: Dirichlet({thresholds.dirichlet:g}) ({thresholds.reason})")
     if fit.recipe.site:
         site = fit.model.priors.site_sd
         said.append(f"site SD: half-normal({site.half_normal:g}) ({site.reason})")

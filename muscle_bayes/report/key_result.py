@@ -44,7 +44,8 @@ def key_result(results: StudyResults) -> Section:
             continue
         outcome = text.in_sentence(fit.model.outcome_label)
         sites = len(fit.recipe.site_levels)
-        sample = text.sample_sentence(fit.n, fit.events, sites, outcome, simulated=fit.simulated)
+        categories = tuple(fit.categories)
+        sample = text.sample_sentence(fit.n, fit.events, sites, outcome, simulated=fit.simulated, categories=categories)
         section.blocks.append(Paragraph(sample, style="lead" if position == 0 else ""))
         if frame is None:
             section.blocks.append(Box("warning", "There is no table of odds ratios", tuple(item.problems)))

@@ -35,10 +35,19 @@ def model_paragraph(fit: "Fit") -> str:
     adjusted = adjustment_words(fit)
     predictors = _listed(list(exposures)) if exposures else adjusted or "an intercept alone"
     family = "logistic regression by maximum likelihood" if fit.method == "ml" else "Bayesian logistic regression"
-    text = (
-        f"The outcome was {in_sentence(fit.model.outcome_label)} ({_event(fit)}), which "
-        f"{share_text(fit.events, fit.n)} had. Its log odds were modelled by {family} on {predictors}"
-    )
+    if fit.categories:
+        ordered = list(fit.categories)
+        family = family.replace("logistic regression", "proportional-odds regression (cumulative logit)")
+        text = (
+            f"The outcome was {in_sentence(fit.model.outcome_label)} ({fit.model.parsed.response}), {len(ordered)} ordered "
+            f"categories from {ordered[0]} to {ordered[-1]}. The log odds of a higher category, the same wherever the scale is "
+            f"cut but for a threshold of each cut, were modelled by {family} on {predictors}"
+        )
+    else:
+        text = (
+            f"The outcome was {in_sentence(fit.model.outcome_label)} ({_event(fit)}), which "
+            f"{share_text(fit.events, fit.n)} had. Its log odds were modelled by {family} on {predictors}"
+        )
     text += f", adjusted for {adjusted}" if adjusted and exposures else ""
     if f"1|{recipe.site}" in {one.name for one in recipe.varying}:
         named = f": {_listed(list(recipe.site_levels))}" if len(recipe.site_levels) <= 8 else ""
@@ -93,8 +102,14 @@ def prior_paragraph(fit: "Fit") -> str:
         return "The fit is by maximum likelihood: no prior was used."
     text = (
         "Priors are normal on the log-odds scale and are stated as the odds ratios that they hold with 95 % probability "
-        "(table below). The intercept's prior is for a person with every predictor at its mean."
+        "(table below). "
     )
+    if fit.categories:
+        text += (
+            "The thresholds have a Dirichlet prior on the shares of the categories among people with every predictor at its mean."
+        )
+    else:
+        text += "The intercept's prior is for a person with every predictor at its mean."
     for one in {one.name: one for one in fit.recipe.varying}.values():
         prior = fit.model.sd_prior(one.term, one.factor)
         text += (
@@ -128,6 +143,11 @@ def priors_frame(fit: "Fit") -> pd.DataFrame:
                 "reason": prior.reason,
             }
         )
+    if fit.categories:
+        thresholds = fit.model.priors.thresholds
+        stated = f"weighs as much as {thresholds.dirichlet:g} in each category"
+        row = {"term": "Thresholds", "stated": stated, "distribution": f"Dirichlet({thresholds.dirichlet:g})"}
+        rows.append({**row, "reason": thresholds.reason})
     for one in {one.name: one for one in fit.recipe.varying}.values():
         spread = fit.model.sd_prior(one.term, one.factor)
         row = {"term": f"SD of {_spread_words(fit, one)}", "stated": f"95 % below {1.96 * spread.scale:.2g}"}

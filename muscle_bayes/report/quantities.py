@@ -10,6 +10,7 @@ from muscle_bayes.estimands.frame import summarise_draws, tidy
 from muscle_bayes.estimands.labels import label_of, unit_of
 from muscle_bayes.estimands.odds_ratios import contrast_summary, odds_ratios
 from muscle_bayes.estimands.rounding import number_text
+from muscle_bayes.specification.ordinal import ordinal_codes
 
 if TYPE_CHECKING:
     from muscle_bayes.inference import Fit
@@ -186,13 +187,17 @@ def by_outcome(fit: "Fit") -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns variable, level, unit, all, event, no_event; the first row counts participants. Empty where the fit was
+        Columns variable, level, unit, all, event, no_event; the first row counts participants. An ordered outcome is split above
+        its lowest category. Empty where the fit was
         loaded without its cohort. Cells of fewer than five persons are not shown.
     """
     if fit.cohort is None:
         return pd.DataFrame()
     event = fit.model.parsed_event
-    happened = event.happened(fit.cohort[event.column]).astype(bool)
+    if fit.categories:
+        happened = ordinal_codes(fit.cohort[event.column], tuple(fit.categories))[1] > 0
+    else:
+        happened = event.happened(fit.cohort[event.column]).astype(bool)
     parts = {"all": fit.cohort, "event": fit.cohort[happened], "no_event": fit.cohort[~happened]}
     rows = [{"variable": "Participants", "level": "", "unit": "", **{k: f"{len(p):,}" for k, p in parts.items()}}]
     names = [*fit.recipe.raw_columns, *([fit.recipe.site] if fit.recipe.site else [])]
@@ -209,6 +214,12 @@ def by_outcome(fit: "Fit") -> pd.DataFrame:
         else:
             rows.append({**about, "level": "median (quartiles)", **{k: _quartiles(p[name]) for k, p in parts.items()}})
     return pd.DataFrame(rows)
+
+
+def outcome_heading(fit: "Fit") -> str:
+    """Return what heads the column of people with the outcome; an ordered one is split above its lowest category."""
+    lowest = next(iter(fit.categories), "")
+    return sentence_case(fit.model.outcome_label) + (f" above {lowest}" if lowest else "")
 
 
 def sentence_case(text: str) -> str:

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from muscle_bayes.report import check_tables, estimand_tables, quantities, tables, text
-from muscle_bayes.report.quantities import effective_draws, sentence_case
+from muscle_bayes.report import check_tables, estimand_tables, external_tables, quantities, tables, text
+from muscle_bayes.report.quantities import effective_draws
 from muscle_bayes.report.results import FitResults
 from muscle_bayes.report.tables import Table
 
@@ -44,6 +44,22 @@ _READ: dict[str, tuple[str, Callable[[FitResults, str], Table]]] = {
     "calibration": (
         "Calibration of the probability of {outcome}.",
         lambda item, caption: check_tables.calibration_table(item.tables["calibration"], caption),
+    ),
+    "residuals": (
+        "Binned residuals: what the model misses of the form of each predictor.",
+        lambda item, caption: external_tables.residual_table(item.tables["residuals"], caption),
+    ),
+    "leave_one_site_out": (
+        "Each site by a refit without it.",
+        lambda item, caption: external_tables.left_out_table(item.tables["leave_one_site_out"], caption),
+    ),
+    "optimism": (
+        "Apparent and optimism-corrected performance.",
+        lambda item, caption: external_tables.optimism_table(item.tables["optimism"], caption),
+    ),
+    "proportionality": (
+        "Odds ratios of {outcome} at each cut of its scale.",
+        lambda item, caption: external_tables.cuts_table(item.tables["proportionality"], caption),
     ),
     "discrimination": (
         "Discrimination and Brier score.",
@@ -99,5 +115,5 @@ def _odds_ratios(item: FitResults, caption: str) -> Table:
 
 
 def _by_outcome(item: FitResults, caption: str) -> Table:
-    event = sentence_case(item.fit.model.outcome_label)
+    event = quantities.outcome_heading(item.fit)
     return tables.by_outcome_table(quantities.by_outcome(item.fit), caption, event)

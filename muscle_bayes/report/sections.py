@@ -62,7 +62,8 @@ def participants(results: StudyResults, number: Numbering) -> Section:
         if len(frame):
             label = item.fit.model.outcome_label
             caption = f"The analysis set by outcome ({text.in_sentence(label)})."
-            cohort.blocks.append(number.table(tables.by_outcome_table(frame, caption, sentence_case(label))))
+            heading = quantities.outcome_heading(item.fit)
+            cohort.blocks.append(number.table(tables.by_outcome_table(frame, caption, heading)))
     if results.notes:
         cohort.blocks.append(Box("note", "Notes on the data", tuple(results.notes)))
     section.sections.extend([flow_section, cohort])

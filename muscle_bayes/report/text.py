@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -172,10 +172,15 @@ def interaction_sentence(row: Row, *, method: str, effective_draws: float | None
     return text + (f"; posterior probability of a factor above 1: {chance}." if chance else ".")
 
 
-def sample_sentence(n: int, events: int, sites: int, outcome: str, *, simulated: bool) -> str:
+def sample_sentence(
+    n: int, events: int, sites: int, outcome: str, *, simulated: bool, categories: Sequence[str] = ()
+) -> str:
     """Say who was analysed and how many had the outcome."""
     who = f"{n:,} simulated participants" if simulated else f"{n:,} participants"
     where = f" at {sites} sites" if sites > 1 else ""
+    if categories:
+        ordered = f"{len(categories)} ordered categories, {categories[0]} to {categories[-1]}"
+        return f"{who}{where} were analysed; the outcome, {outcome}, has {ordered}."
     return f"{who}{where} were analysed; {events:,} ({100 * events / n:.1f} %) had the outcome, {outcome}."
 
 
@@ -198,6 +203,16 @@ def surface_description(frame: pd.DataFrame) -> str:
     return (
         "Heatmap of the odds ratio for combinations of two exposures against both at their reference. Where there are data it "
         f"runs from {estimate_text(low)} at {low['contrast']} to {estimate_text(high)} at {high['contrast']} "
+        f"({_level(frame)} intervals)."
+    )
+
+
+def curve_description(frame: pd.DataFrame) -> str:
+    """Describe an odds-ratio curve by its lowest and highest point."""
+    ordered = frame.sort_values("estimate").to_dict("records")
+    low, high = ordered[0], ordered[-1]
+    return (
+        f"Curve of the odds ratio, from {estimate_text(low)} ({low['contrast']}) to {estimate_text(high)} ({high['contrast']}) "
         f"({_level(frame)} intervals)."
     )
 

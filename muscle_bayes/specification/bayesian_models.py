@@ -42,7 +42,7 @@ def to_bambi(model: Model, design: Design) -> Any:
     return bmb.Model(str(formula), data, family="bernoulli", priors=priors, extra_namespace=known)
 
 
-def to_pymc(model: Model, design: Design) -> Any:
+def to_pymc(model: Model, design: Design, *, comma: str = ",") -> Any:
     """Return the model as a `pymc.Model` with a numerically stable likelihood.
 
     Bambi passes the probability through a clipped inverse logit and stores it for every person and draw; here the
@@ -54,6 +54,8 @@ def to_pymc(model: Model, design: Design) -> Any:
         The model.
     design : Design
         Its analysis set.
+    comma : str
+        What stands for a comma in names of dimensions: nutpie takes one for the end of a name.
 
     Returns
     -------
@@ -69,8 +71,11 @@ def to_pymc(model: Model, design: Design) -> Any:
     priors = model.normal_priors()
     with pm.Model() as graph:
         ordered = model.family == "cumulative"
-        prior = priors["intercept"]
-        intercept = pt.as_tensor(0.0) if ordered else pm.Normal(CENTRED_INTERCEPT, prior.mean, prior.sd)
+        if ordered:
+            intercept = pt.as_tensor(0.0)
+        else:
+            prior = priors["intercept"]
+            intercept = pm.Normal(CENTRED_INTERCEPT, prior.mean, prior.sd)
         shift = pt.as_tensor(0.0)
         blocks = []
         for term in recipe.terms:
@@ -80,7 +85,7 @@ def to_pymc(model: Model, design: Design) -> Any:
             if levels[0] is None:
                 blocks.append(pm.Normal(label, prior.mean, prior.sd)[None])
             else:
-                dim = f"{label}_dim"
+                dim = f"{label}_dim".replace(",", comma)
                 graph.add_coord(dim, levels)
                 blocks.append(pm.Normal(label, prior.mean, prior.sd, dims=dim))
         log_odds = intercept

@@ -335,7 +335,8 @@ class Model(BaseModel):
         Returns
         -------
         dict of str to NormalPrior
-            `intercept` first, then each term by its label (``intermat_z:lmm_z``).
+            `intercept` first, then each term by its label (``intermat_z:lmm_z``). An ordered outcome has thresholds and no
+            intercept.
         """
         intercept = self.priors.intercept
         low, high = intercept.prevalence_95
@@ -348,6 +349,8 @@ class Model(BaseModel):
                 intercept.reason,
             )
         }
+        if self.family == "cumulative":
+            resolved = {}
         published = published_priors(self) if self.priors.set == "published" else {}
         prior_set = "weak" if published else self.priors.set
         for term in self.parsed.terms:
