@@ -480,7 +480,44 @@ nomogram.contributions(person)[["label", "value", "points", "text", "role"]]
 # All of these are intervals of a *probability*. Whether this person has chronic back pain stays a coin with that probability. The
 # nomogram is for research and not for clinical decisions.
 #
-# ## 11. What this cannot tell
+# ## 11. The paper's other figures
+#
+# **Images (its figure 1a).** Three people with the same lean muscle, at the 25th, 50th and 75th percentile of InterMAT, chosen by
+# the table alone and not by how their pictures look. Here they are phantoms made from the simulated people's values.
+
+# %%
+chosen = mb.select_matched(cohort)
+phantoms = {
+    person.participant_id: mb.simulate_phantom(
+        "trunk",
+        intermat_percent=person.intermat_percent,
+        lmm_cm3_per_kg_m2=person.lmm_cm3_per_kg_m2,
+        bmi_kg_m2=person.bmi_kg_m2,
+        sex=person.sex,
+        site=person.site,
+        seed=1,
+        voxel_mm=(2.0, 2.0, 6.0),
+    )
+    for person in cohort.table[cohort.table["participant_id"].isin(chosen["participant_id"])].itertuples()
+}
+mb.plots.images_panel(chosen, phantoms)
+
+# %% [markdown]
+# **Symptom burden (its figure 1b).** The same exposures with another outcome: pain of intensity 4 or more.
+
+# %%
+pain = mb.fit("pain_nrs4", cohort, seed=1)
+mb.plots.symptom_burden(mb.symptom_burden([fit, pain]))
+
+# %% [markdown]
+# **Subgroups (its figure 2b).** Both exposures in people with and without osteoarthritis and osteoporosis, with the sizes of the
+# groups. People with osteoarthritis have less lean muscle and more fat in it: whether to adjust for it is a question about causes.
+
+# %%
+mb.plots.distributions(mb.exposure_distributions(fit))
+
+# %% [markdown]
+# ## 12. What this cannot tell
 #
 # - **The data are simulated.** That the fit finds odds ratios like the published ones shows that the software recovers what
 #   was put in, with the error that sampling brings. It is no evidence about back pain.

@@ -62,6 +62,8 @@ FACTS = """{
     "widths": (predicted["upper"] - predicted["lower"]).tolist(),
     "intermat": [true["intermat_percent"], *(back[f"intermat_{name}_percent"] for name in definitions)],
     "compartment": [true["compartment_cm3"], back["compartment_cm3"]],
+    "chosen": chosen[["intermat_percent", "lmm_cm3_per_kg_m2"]].to_dict("list"),
+    "by_osteoarthritis": fit.cohort.groupby("osteoarthritis")[["intermat_percent", "lmm_cm3_per_kg_m2"]].mean().to_dict("list"),
 }"""
 
 
@@ -126,9 +128,21 @@ def test_study_measures_its_phantom(study: tuple[NotebookNode, dict[str, Any]]) 
     assert study[1]["compartment"][1] == pytest.approx(study[1]["compartment"][0], rel=0.02)
 
 
+def test_study_shows_matched_people_and_groups(study: tuple[NotebookNode, dict[str, Any]]) -> None:
+    """Section 11: equal lean muscle, rising fat; with osteoarthritis more fat and less lean muscle."""
+    facts = study[1]
+    fat, lean = facts["chosen"]["intermat_percent"], facts["chosen"]["lmm_cm3_per_kg_m2"]
+    assert fat == sorted(fat)
+    assert max(lean) - min(lean) < 1
+    without, with_it = facts["by_osteoarthritis"]["intermat_percent"]
+    assert with_it > without
+    without, with_it = facts["by_osteoarthritis"]["lmm_cm3_per_kg_m2"]
+    assert with_it < without
+
+
 def test_study_shows_its_figures_and_no_warnings(study: tuple[NotebookNode, dict[str, Any]]) -> None:
     outputs = [output for cell in study[0].cells if cell.cell_type == "code" for output in cell.outputs]
     assert [output.text for output in outputs if output.get("name") == "stderr"] == []
-    assert sum("image/png" in output.get("data", {}) for output in outputs) == 6
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 9
     first = study[0].cells[0].source
     assert re.search(r"\*\*All data here are simulated", first)
