@@ -107,7 +107,9 @@ def describe_support(model: Model, design: Design, coefficients: np.ndarray) -> 
 
 
 def _count(column: pd.Series, levels: list[str]) -> pd.Series:
-    count = column.astype("str").value_counts().reindex(levels, fill_value=0)
+    count = column.value_counts()
+    count.index = count.index.astype("str")  # of the values, not of every row
+    count = count.reindex(levels, fill_value=0)
     return pd.Series(count.to_numpy(dtype="int64"), index=levels, name="count")
 
 
