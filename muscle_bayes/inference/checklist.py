@@ -109,7 +109,7 @@ def facts_of(fit: "Fit") -> dict[str, str]:
         "data": f"Hash of the analysis set (SHA-256) {fit.data_hash}.{marked}",
         "files": "study.toml, the model file and study.lock.json hold all settings, hashes and versions of a run.",
         "seed": f"Seed {fit.seed}; the same data, seed and versions give the same numbers.",
-        "size": f"{fit.n:,} participants, of whom {fit.events:,} ({share:.1f} %) had the outcome.{marked}",
+        "size": f"{fit.n:,} participants, {_outcome(fit, share)}.{marked}",
         "sites": _sites(fit),
         "flow": _flow(fit.flow),
         "flow_diagram": "The report draws it (section Participants).",
@@ -133,7 +133,8 @@ def _named(names: Any) -> str:
 def _likelihood(fit: "Fit") -> str:
     kind = "Cumulative logit (proportional odds)" if fit.model.family == "cumulative" else "Bernoulli with a logit link"
     priors = "" if fit.method == "ml" else "; the site SD is estimated with them" if fit.recipe.site else ""
-    return f"{kind}, {len(fit.recipe.columns)} coefficients and an intercept; {_grouping(fit)}{priors}."
+    further = f"{len(fit.categories) - 1} thresholds" if fit.categories else "an intercept"
+    return f"{kind}, {len(fit.recipe.columns)} coefficients and {further}; {_grouping(fit)}{priors}."
 
 
 def _grouping(fit: "Fit") -> str:
@@ -143,6 +144,13 @@ def _grouping(fit: "Fit") -> str:
         if recipe.site
         else "no hierarchy"
     )
+
+
+def _outcome(fit: "Fit", share: float) -> str:
+    if not fit.categories:
+        return f"of whom {fit.events:,} ({share:.1f} %) had the outcome"
+    counts = ", ".join(f"{name}: {count:,}" for name, count in fit.categories.items())
+    return f"in {len(fit.categories)} ordered categories of the outcome ({counts})"
 
 
 def _priors(fit: "Fit") -> str:

@@ -103,9 +103,10 @@ def _ways(fit: "Fit", cohort: Cohort) -> dict[str, Callable[[], Any]]:
         groups = [name for name in ("osteoarthritis", "osteoporosis") if name in persons]
         ways["distributions"] = lambda: of.exposure_distributions(fit, by=groups)
     if fit.model.family == "cumulative":
-        # Checks of a probability need an event; an ordered outcome has thresholds, whose common odds ratio is checked.
-        kept = ("odds_ratios", "subgroups", "distributions", "curve")
+        # Probabilities need an event (fit.at_least); an ordered outcome has odds ratios, whose one-for-all-cuts is checked.
+        kept = ("odds_ratios", "surface", "curve")
         ways = {name: make for name, make in ways.items() if name in kept}
+        ways["posterior_predictive"] = lambda: of.posterior_predictive(fit)
         return ways | {"proportionality": lambda: of.proportionality(fit)}
     if fit.method != "ml":
         ways["prior_predictive"] = lambda: of.prior_predictive(fit.model, cohort)
