@@ -53,7 +53,7 @@ def summarise_draws(values: np.ndarray, fit: Any, *, null: float, interval: floa
     if fit.method == "ml":
         return summary | dict.fromkeys(("mcse", "lower_mcse", "upper_mcse", "prob_gt_null"), missing)
     return summary | {
-        "mcse": np.where(ordered[0] == ordered[-1], 0.0, fit.mcse(values, kind="median")),
+        "mcse": _quantile_mcse(values, ordered, fit, 0.5, estimate),
         "lower_mcse": _quantile_mcse(values, ordered, fit, tail, lower),
         "upper_mcse": _quantile_mcse(values, ordered, fit, 1 - tail, upper),
         "prob_gt_null": np.mean(values > null, axis=0),

@@ -261,13 +261,14 @@ class Fit:
         Returns
         -------
         numpy.ndarray, shape (k,)
-            NaN for `ml`. For `laplace` from the effective size of the raw weights. Else from the chains; with more
-            than 64 quantities from the least effective parameter, which bounds each of them.
+            NaN for `ml`. For `laplace` from the effective size of the raw weights, their rounding when draws are resampled,
+            and the stratification of the group SD. Else from the chains; with more than 64 quantities from the least
+            effective parameter, which bounds each of them.
 
         Notes
         -----
-        The standard error of a median is taken as that of the mean times sqrt(pi / 2), exact for a normal quantity, where it
-        is not computed from the chains.
+        The standard error of a median is taken as that of the mean times sqrt(pi / 2), which holds for a normal quantity, where
+        it is not computed from the chains. Estimands carry the error of a share of draws to the scale of the quantity instead.
         """
         values = np.asarray(values, dtype=float).reshape(len(values), -1)
         if self.posterior is None:
@@ -283,11 +284,32 @@ class Fit:
                     for i in range(values.shape[1])
                 ]
             )
+        factor = np.sqrt(np.pi / 2) if kind == "median" else 1.0
+        variance = values.var(axis=0, ddof=1)
         ess = self.weights_ess
         if ess is None:
-            ess = float(np.nanmin(self.diagnostics.parameters["ess_bulk"]))
-        factor = np.sqrt(np.pi / 2) if kind == "median" else 1.0
-        return factor * values.std(axis=0, ddof=1) / np.sqrt(ess)
+            return factor * np.sqrt(variance / float(np.nanmin(self.diagnostics.parameters["ess_bulk"])))
+        total, order = len(values), self._stratified
+        sampled = variance if order is None else np.minimum(np.mean(np.diff(values[order], axis=0) ** 2, axis=0) / 2, variance)
+        # What the sampling of the draws leaves; what their unequal weights add; and what the rounding of these weights to
+        # whole copies adds, at most 1/6 (a fraction f of a copy has the variance f (1 - f); E|w - 1| is 0.8 SD of a normal).
+        unequal = max(total / ess - 1, 0.0)
+        rounded = min(0.8 * np.sqrt(unequal), 1 / 6)
+        return factor * np.sqrt((sampled + (unequal + rounded) * variance) / total)
+
+    @cached_property
+    def _stratified(self) -> np.ndarray | None:
+        """Return the different draws of a `laplace` fit in the order of the group SD; None unless there is one SD.
+
+        The engine draws that SD evenly over its distribution, so that what follows the SD has less Monte Carlo error than
+        independent draws would have; differences of neighbours show how much less (Wolter 2007, Introduction to Variance
+        Estimation, section 8.2).
+        """
+        sds = self.group_sds()
+        if sds.shape[1] != 1:
+            return None
+        _, different = np.unique(self._draws.flat.intercept, return_index=True)
+        return different[np.argsort(sds[different, 0], kind="stable")]
 
     def require_converged(self, allow_unconverged: bool = False) -> None:
         """Refuse to go on from a fit that failed its gate.
