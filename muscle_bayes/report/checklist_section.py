@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from muscle_bayes.report import estimand_sections, text
+from muscle_bayes.report import check_section, estimand_sections, text
 from muscle_bayes.report.page import Bullets, Fold, Numbering, Paragraph, Section
 from muscle_bayes.report.results import FitResults
 from muscle_bayes.report.tables import Table
@@ -27,9 +27,9 @@ def study_facts(item: FitResults) -> dict[str, str]:
     """
     frames, facts = item.tables, {}
     if "prior_predictive" in frames:
-        facts["prior_predictive"] = estimand_sections.prior_sentence(frames["prior_predictive"])
+        facts["prior_predictive"] = check_section.prior_sentence(frames["prior_predictive"])
     if "posterior_predictive" in frames:
-        facts["posterior_predictive"] = estimand_sections.predictive_sentence(frames["posterior_predictive"])
+        facts["posterior_predictive"] = check_section.predictive_sentence(frames["posterior_predictive"])
     if "risks" in frames:
         outcome = text.in_sentence(item.fit.model.outcome_label)
         facts["risks"] = " ".join(estimand_sections.risk_sentences(frames["risks"], outcome))

@@ -1,11 +1,10 @@
-"""Sections of one fit beyond its odds ratios: a sentence with the numbers, the figure, the table."""
+"""Sections of one fit beyond its odds ratios, and of fits side by side: a sentence with the numbers, the figure, the table."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from muscle_bayes.estimands.rounding import number_text
 from muscle_bayes.report import check_tables, estimand_tables, text
 from muscle_bayes.report.figures import drawing
 from muscle_bayes.report.page import Fold, Numbering, Paragraph, Section
@@ -47,7 +46,7 @@ def estimand_sections(item: FitResults, key: str, number: Numbering) -> list[Sec
         section = Section(f"{key}-risks", "Standardised risks")
         section.blocks.extend(Paragraph(words) for words in risk_sentences(item.tables["risks"], outcome))
         caption = f"Risks of {outcome} with everyone at a lower and at a higher exposure."
-        _fill(section, item, "risks", caption, number)
+        fill(section, item, "risks", caption, number)
         made.append(section)
     if "interaction" in item.tables:
         section = Section(f"{key}-interaction", "Interaction", [Paragraph(_ADDITIVE)])
@@ -55,7 +54,7 @@ def estimand_sections(item: FitResults, key: str, number: Numbering) -> list[Sec
         if sentence:
             section.blocks.append(Paragraph(sentence))
         caption = f"Risks of {outcome} in the four cells of both exposures, and measures of their interaction."
-        _fill(section, item, "interaction", caption, number)
+        fill(section, item, "interaction", caption, number)
         section.blocks.append(number.table(reading_table("interaction_measures", item)))
         made.append(section)
     return made
@@ -66,34 +65,13 @@ def stratified_sections(item: FitResults, key: str, number: Numbering) -> list[S
     outcome, made = text.in_sentence(item.fit.model.outcome_label), []
     if "subgroups" in item.tables:
         section = Section(f"{key}-subgroups", "Subgroups", [Paragraph(_SUBGROUPS)])
-        _fill(section, item, "subgroups", f"Odds ratios of {outcome} by subgroup.", number)
+        fill(section, item, "subgroups", f"Odds ratios of {outcome} by subgroup.", number)
         made.append(section)
     if "distributions" in item.tables:
         section = Section(f"{key}-distributions", "Exposures with and without the outcome")
-        _fill(section, item, "distributions", f"Exposures of persons with and without {outcome}.", number)
+        fill(section, item, "distributions", f"Exposures of persons with and without {outcome}.", number)
         made.append(section)
     return made
-
-
-def check_section(item: FitResults, key: str, number: Numbering) -> Section | None:
-    """Return the checks of the model: priors, replicated data, calibration, discrimination, cross-validation."""
-    section = Section(f"{key}-checks", "Checks of the model")
-    frames = item.tables
-    if "prior_predictive" in frames:
-        section.blocks.append(Paragraph(prior_sentence(frames["prior_predictive"])))
-        _fill(section, item, "prior_predictive", "What the priors allow before the data are seen.", number, folded=True)
-    if "posterior_predictive" in frames:
-        section.blocks.append(Paragraph(predictive_sentence(frames["posterior_predictive"])))
-        caption = "Prevalence as observed and as replicated by the model."
-        _fill(section, item, "posterior_predictive", caption, number, folded=True)
-    if "calibration" in frames:
-        section.blocks.append(Paragraph(calibration_sentence(frames["calibration"])))
-        _fill(section, item, "calibration", "Calibration, overall and by group.", number, folded=True)
-    for name, say in (("discrimination", discrimination_sentence), ("loo", loo_sentence)):
-        if name in frames:
-            section.blocks.append(Paragraph(say(frames[name])))
-            section.blocks.append(number.table(reading_table(name, item)))
-    return section if section.blocks else None
 
 
 def sensitivity_section(item: FitResults, key: str, number: Numbering) -> Section | None:
@@ -104,7 +82,7 @@ def sensitivity_section(item: FitResults, key: str, number: Numbering) -> Sectio
     advice = "The figure shows every estimate with the choices that made it; the table says how far they lie apart."
     words = f"{sensitivity_words(frame)} {advice}"
     section = Section(f"{key}-sensitivity", "Sensitivity", [Paragraph(words)])
-    _fill(section, item, "sensitivity", "Estimates under every specification, in order.", number)
+    fill(section, item, "sensitivity", "Estimates under every specification, in order.", number)
     return section
 
 
@@ -147,10 +125,10 @@ def across_section(
     return section
 
 
-def _fill(
+def fill(
     section: Section, item: FitResults, name: str, caption: str, number: Numbering, *, folded: bool = False
 ) -> None:
-    """Add figure and table of an estimand, with the table's rows as the figure in words."""
+    """Add figure and table of an estimand to a section, with the table's rows as the figure in words."""
     table = reading_table(name, item)
     if name in item.figures:
         words = "; ".join(" ".join(cell for cell in row if cell) for row in table.rows[:12])
@@ -196,8 +174,11 @@ def risk_sentences(frame: pd.DataFrame, outcome: str) -> list[str]:
 
 
 def _level(row: text.Row) -> str:
-    label, _, level = str(row["contrast"]).partition(": ")
-    return f"everyone's {label} at their {level}" if level else str(row["contrast"])
+    """Return ``InterMAT 1 Z below each person's own value``; fixed levels as they are stated."""
+    label, _, level = str(row["contrast"]).partition(": own value ")
+    if not level:
+        return f"everyone at {label}"
+    return f"{label} {level[2:]} {'below' if level[0] in '-\N{MINUS SIGN}' else 'above'} each person's own value"
 
 
 def additive_sentence(item: FitResults) -> str:
@@ -219,58 +200,3 @@ def additive_sentence(item: FitResults) -> str:
     level, name = text.level_text(row["interval"]), text.interval_name(item.fit.method)
     tail = f"; posterior probability of a RERI above 0: {chance}" if chance else ""
     return f"{finding}: RERI {centre} ({level} {name} {limits}) for {row['contrast']}{tail}."
-
-
-def prior_sentence(frame: pd.DataFrame) -> str:
-    """Say what prevalence the priors allow."""
-    row = frame[frame["estimand"] == "prior prevalence"].iloc[0]
-    low, high = (f"{100 * row[key]:.0f}" for key in ("lower", "upper"))
-    return (
-        f"Before the data, the priors allowed a prevalence among these persons of {low} to {high} % "
-        f"({text.level_text(row['interval'])} of the prior); {100 * frame.attrs['observed_prevalence']:.1f} % were observed."
-    )
-
-
-def predictive_sentence(frame: pd.DataFrame) -> str:
-    """Say how many groups' observed prevalence the model gives back."""
-    groups, outside = frame[frame["term"] != "all"], frame[frame["outside"].astype(bool)]
-    level = text.level_text(frame["interval"].iloc[0])
-    words = f"The observed prevalence lay within the {level} interval of replicated data in "
-    words += f"{len(groups) - len(outside[outside['term'] != 'all'])} of {len(groups)} groups"
-    if len(outside):
-        named = ", ".join("everyone" if r["term"] == "all" else f"{r['group']}" for _, r in outside.iterrows())
-        return f"{words}; outside: {named}."
-    return f"{words}."
-
-
-def calibration_sentence(frame: pd.DataFrame) -> str:
-    """Say the mean probability given, the observed share and the miscalibration of the Brier score."""
-    by = frame[(frame["group"] == "all") & (frame["estimand"] != "calibration curve")].set_index("estimand")["estimate"]
-    return (
-        f"The model gave a probability of {100 * by['mean forecast']:.1f} % on average and {100 * by['observed prevalence']:.1f} % "
-        f"had the outcome; miscalibration takes {number_text(by['miscalibration'], decimals=4)} of the Brier score of "
-        f"{number_text(by['Brier score'], decimals=4)} (in the persons of the fit)."
-    )
-
-
-def discrimination_sentence(frame: pd.DataFrame) -> str:
-    """Say the c-statistic for persons like these."""
-    row = frame[frame["estimand"] == "c-statistic"].to_dict("records")[-1]
-    centre, limits = text.split_estimate(row, most=3)
-    return (
-        f"The c-statistic was {centre} ({text.level_text(row['interval'])} interval {limits}; apparent, over persons like these): "
-        "the probability that of two persons the one with the outcome was given the higher probability."
-    )
-
-
-def loo_sentence(frame: pd.DataFrame) -> str:
-    """Say the effective number of parameters and whether the approximation holds."""
-    row = frame[frame["estimand"] == "p_loo"].iloc[0]
-    bad = int(row["n_bad"])
-    holds = (
-        "holds for every person" if not bad else f"does not hold for {bad:,} persons (Pareto k-hat above the threshold)"
-    )
-    return (
-        f"By leave-one-out cross-validation (PSIS-LOO) the model uses {number_text(row['estimate'], decimals=1)} effective "
-        f"parameters; the approximation {holds}."
-    )

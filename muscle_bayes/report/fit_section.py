@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from muscle_bayes.report import fit_tables, methods, quantities, tables, text
+from muscle_bayes.report.check_section import check_section
 from muscle_bayes.report.estimand_sections import (
-    check_section,
     estimand_sections,
     sensitivity_section,
     stratified_sections,
@@ -99,6 +99,9 @@ def _odds_ratios(item: FitResults, key: str, number: Numbering) -> Section:
         section.blocks.append(
             Paragraph(
                 "This is interaction on the odds-ratio (multiplicative) scale. Whether the risks of both exposures add up to "
+                "more than each alone would say (additive interaction) is another question; the section Interaction asks it."
+                if "interaction" in item.tables
+                else "This is interaction on the odds-ratio (multiplicative) scale. Whether the risks of both exposures add up to "
                 "more than each alone would say (additive interaction) is another question, which these factors do not answer."
             )
         )
@@ -125,6 +128,15 @@ def _pictures(item: FitResults, key: str, number: Numbering) -> list[Section]:
         caption = "Odds ratio of combinations of the two exposures"
         caption += "." if item.fit.method == "ml" else ", and the probability that it exceeds 1."
         section.blocks.extend(_drawn(item, "surface", caption, text.surface_description(frames["surface"]), number))
+        made.append(section)
+    curves = [name for name in item.figures if name.startswith("curve_") and name in frames]
+    if curves:
+        about = "Where a predictor enters by a spline its odds ratio is no one number: the curve is against the value at the dot."
+        section = Section(f"{key}-curves", "Curves", [Paragraph(about)])
+        for name in curves:
+            label = str(frames[name].attrs.get("label", name.removeprefix("curve_")))
+            caption = f"Odds ratio of {text.in_sentence(item.fit.model.outcome_label)} over {text.in_sentence(label)}."
+            section.blocks.extend(_drawn(item, name, caption, text.curve_description(frames[name]), number))
         made.append(section)
     if "nomogram" in item.figures and "nomogram_scale" in frames:
         scale = frames["nomogram_scale"]

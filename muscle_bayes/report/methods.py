@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def term_words(fit: "Fit", term: str) -> str:
-    """Return a term of the formula in words: ``intermat_z:lmm_z`` as ``InterMAT × LMM``."""
+    """Return a term of the formula in words: ``intermat_z:lmm_z`` as ``InterMAT × LMM``, ``ns(age_z, df=4)`` as ``Age (smooth)``."""
+    for one in fit.recipe.smooths:
+        if str(one.call) == term:
+            return f"{_listed([term_words(fit, name) for name in one.call.variables])} (smooth)"
     names = [fit.recipe.constants[part].source if part in fit.recipe.constants else part for part in term.split(":")]
     return " × ".join(label_of(name) for name in names)
 
@@ -51,10 +54,25 @@ def model_paragraph(fit: "Fit") -> str:
     text += f", adjusted for {adjusted}" if adjusted and exposures else ""
     if f"1|{recipe.site}" in {one.name for one in recipe.varying}:
         named = f": {_listed(list(recipe.site_levels))}" if len(recipe.site_levels) <= 8 else ""
-        text += f", with a random intercept for {in_sentence(label_of(recipe.site))} ({len(recipe.site_levels)}{named})"
+        text += f", with a random intercept for {in_sentence(label_of(recipe.site or ''))} ({len(recipe.site_levels)}{named})"
     for factor in recipe.factors:
         text += _varying_words(fit, factor.name)
-    return text + (". Numeric terms enter linearly on the log-odds scale." if recipe.columns else ".")
+    return text + (f". {_shape_words(fit)}" if recipe.columns else ".")
+
+
+def _shape_words(fit: "Fit") -> str:
+    """Say which numeric predictors bend."""
+    smooths = fit.recipe.smooths
+    if not smooths:
+        return "Numeric terms enter linearly on the log-odds scale."
+    bent = []
+    for one in smooths:
+        names = [in_sentence(term_words(fit, name)) for name in one.call.variables]
+        what = "a smooth surface" if len(names) > 1 else "a natural cubic spline"
+        bent.append(
+            f"{_listed(names)} by {what} of {one.call.df} degrees of freedom{' each' if len(names) > 1 else ''}"
+        )
+    return f"On the log-odds scale {_listed(bent)} may bend; other numeric terms enter linearly."
 
 
 def standardisation_paragraph(fit: "Fit") -> str:
@@ -105,9 +123,7 @@ def prior_paragraph(fit: "Fit") -> str:
         "(table below). "
     )
     if fit.categories:
-        text += (
-            "The thresholds have a Dirichlet prior on the shares of the categories among people with every predictor at its mean."
-        )
+        text += "The thresholds have a Dirichlet prior on the shares of the categories among people with every predictor at its mean."
     else:
         text += "The intercept's prior is for a person with every predictor at its mean."
     for one in {one.name: one for one in fit.recipe.varying}.values():

@@ -183,8 +183,9 @@ def limitations(results: StudyResults) -> Section:
         "remain. Odds ratios of adjustment terms are adjusted for something else than they would need, and are not effects at all."
     )
     said.append(
-        "Intervals and probabilities hold under the model: linear terms on the log-odds scale, no interactions but those in the "
-        "formula, predictors measured without error, and the stated priors where the fit is Bayesian."
+        "Intervals and probabilities hold under the model: terms that are linear on the log-odds scale unless the formula bends "
+        "them, no interactions but those in the formula, predictors measured without error, and the stated priors where the fit "
+        "is Bayesian."
     )
     sources = {z.source for item in results.fits for z in item.fit.recipe.constants.values()}
     if any(name.startswith("intermat") for name in sources):
@@ -211,7 +212,9 @@ def limitations(results: StudyResults) -> Section:
             else f"{sites} sites are few: the fit says too little about how much sites differ."
         )
     if any("nomogram_scale" in item.tables for item in results.fits):
-        said.append("The nomogram was not validated in other data. It is for research, not for clinical decisions.")
+        left_out = any("leave_one_site_out" in item.tables for item in results.fits)
+        beyond = "beyond refits without each site" if left_out else "in other data"
+        said.append(f"The nomogram was not validated {beyond}. It is for research, not for clinical decisions.")
     return Section("limitations", "Limitations", [Bullets(tuple(said))])
 
 
