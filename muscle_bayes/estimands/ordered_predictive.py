@@ -1,6 +1,7 @@
 """Posterior predictive check of an ordered outcome: the share of each category, observed and replicated."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 
 from muscle_bayes.estimands.frame import summarise_draws, tidy
 from muscle_bayes.estimands.labels import label_of
+from muscle_bayes.estimands.linear_predictor import linear_predictor
 from muscle_bayes.estimands.predictive import Predictive, groups_of, in_threads, kept_draws, predictive
 from muscle_bayes.estimands.sites import MEANING, site_label
 from muscle_bayes.specification.ordinal import ordinal_codes
@@ -46,11 +48,14 @@ def ordered_predictive(
         the group; `n` persons of the group, `events` those in the category.
     """
     labels = list(fit.categories)
-    # The event "the highest category" brings log odds eta - c of its own threshold c; the others lie where they lie beside it.
+    # Persons and their sites as the checks of an event take them; linear predictor and thresholds of the same draws.
     checked = predictive(fit.at_least(labels[-1]), cohort, site=site, draws=draws, check="posterior predictive check")
     cuts = fit.thresholds()
-    cuts = cuts[kept_draws(len(cuts), draws)]
-    cuts = cuts - cuts[:, -1:]
+    kept = kept_draws(len(cuts), draws)
+    cuts = cuts[kept]
+    members = fit.recipe.group_index(checked.persons) if checked.site == "known" else None
+    eta = linear_predictor(fit, fit.recipe.matrix(checked.persons), site=checked.site, members=members, kept=kept)
+    checked = replace(checked, columns=eta.columns, draws=eta.draws)
     response = fit.model.parsed.response
     _, codes = ordinal_codes(checked.persons[response], tuple(labels))
     parts: list[tuple[str, str, np.ndarray]] = [("all", "Everyone", np.ones(len(codes), dtype=bool))]
@@ -60,9 +65,9 @@ def ordered_predictive(
         parts += [
             (column, f"{name}: {level}", (groups == level).to_numpy(dtype=bool)) for level in groups.cat.categories
         ]
-    members = np.column_stack([inside for _, _, inside in parts])
-    size = members.sum(axis=0)
-    counts = _replicates(checked, cuts, members, fit.seed)  # (draws, groups, K)
+    within = np.column_stack([inside for _, _, inside in parts])
+    size = within.sum(axis=0)
+    counts = _replicates(checked, cuts, within, fit.seed)  # (draws, groups, K)
     shares = (counts / size[:, None]).reshape(len(counts), -1)
     observed_counts = np.array([np.bincount(codes[inside], minlength=len(labels)) for _, _, inside in parts])
     flat = counts.reshape(len(counts), -1)
@@ -86,9 +91,7 @@ def ordered_predictive(
                 repeat,
             ),
             "role": "check",
-            "label": np.repeat(
-                [str(fit.model.outcome_label) if by_ == "all" else name for by_, name, _ in parts], repeat
-            ),
+            "label": np.repeat([name for _, name, _ in parts], repeat),
             "group": labels * len(parts),
             "within": np.repeat([name for _, name, _ in parts], repeat),
             "n": np.repeat(size, repeat),

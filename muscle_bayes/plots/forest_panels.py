@@ -163,7 +163,8 @@ def _estimate(
     """Draw one estimate with its interval, cut with an arrow where it leaves the panel."""
     if not np.isfinite(row["estimate"]):
         ax.text(0.5, y, "no estimate", transform=ax.get_yaxis_transform(), ha="center", va="center",
-                fontsize=6, color=GREY, style="italic")  # fmt: skip
+                fontsize=6, color=GREY, style="italic", zorder=6,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8})  # fmt: skip
         return
     colour = BLUE if hollow else INK
     ends = np.clip([row["lower"], row["upper"]], low, high)

@@ -46,6 +46,8 @@ def proportionality(result: pd.DataFrame, *, width_mm: float = TWO_COLUMNS, titl
         f"{sample_text(attrs)}. Each cut: logistic regression of that event; all cuts together: one odds ratio for all "
         f"(proportional odds), its interval grey in every line. {method_text({**attrs, 'method': None})}"
     )
+    if attrs.get("method") == "ml":
+        caption += " All cuts together: maximum likelihood with its Wald interval."
     if tests:
         tested = attrs.get("tested_cuts") or [""]
         which = "" if len(tested) == len(attrs.get("cuts", tested)) else f" (cuts {tested[0]} to {tested[-1]})"

@@ -54,6 +54,15 @@ def test_replicated_shares_are_those_of_the_model(pain_fit: mb.Fit, small_table:
     assert not everyone["outside"].any()
 
 
+def test_replicates_of_a_maximum_take_thresholds_and_coefficients_together(small_table: pd.DataFrame) -> None:
+    """Drawn apart they would spread several times as wide: here twice the binomial SD of a share at most."""
+    fit = mb.fit("pain_ordinal", small_table, method="ml")
+    frame = mb.posterior_predictive(fit, draws=400)
+    binomial = np.sqrt(frame["observed"] * (1 - frame["observed"]) / frame["n"])
+    assert ((frame["upper"] - frame["lower"]) / 3.92 < 2 * binomial).all()
+    assert (np.abs(frame["estimate"] - frame["observed"]) < 3 * binomial).all()
+
+
 def test_symptom_burden_takes_events_and_scales_together(small_fit: mb.Fit, pain_fit: mb.Fit) -> None:
     frame = mb.symptom_burden([small_fit, pain_fit.at_least(4), pain_fit])
     ordered = frame[frame["categories"].notna()]
