@@ -26,6 +26,9 @@ _Z_975 = 1.959963984540054
 _PYMC_TARGET_ACCEPT = 0.95
 _PYMC_TUNE = 1000
 
+#: For a comma in names of dimensions, which nutpie would take for the end of a name.
+_COMMA = ";"
+
 
 @dataclass(frozen=True)
 class EngineResult:
@@ -169,7 +172,7 @@ def run_pymc(model: Model, design: Design, *, draws: int, seed: int, progress: b
     """
     import nutpie
 
-    compiled = nutpie.compile_pymc_model(to_pymc(model, design))
+    compiled = nutpie.compile_pymc_model(to_pymc(model, design, comma=_COMMA))
     trace: Any = nutpie.sample(
         compiled,
         draws=draws // CHAINS,
@@ -180,7 +183,9 @@ def run_pymc(model: Model, design: Design, *, draws: int, seed: int, progress: b
         progress_bar=progress,
         save_warmup=False,
     )
-    found = Draws.from_dataset(trace["posterior"].to_dataset(), design.recipe)
+    posterior = trace["posterior"].to_dataset()
+    posterior = posterior.rename({name: str(name).replace(_COMMA, ",") for name in posterior.dims if _COMMA in str(name)})
+    found = Draws.from_dataset(posterior, design.recipe)
     stats = trace["sample_stats"].to_dataset()
     names = {"diverging": "diverging", "energy": "energy", "depth": "tree_depth", "n_steps": "n_steps"}
     return sampled("pymc", found, {ours: stats[theirs].to_numpy() for theirs, ours in names.items()}, design)

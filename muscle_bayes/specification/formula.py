@@ -76,7 +76,8 @@ class Formula:
     response : str
         Name of the outcome.
     terms : tuple of Term
-        Common terms, main effects before interactions (as R orders them), else as written; without the intercept.
+        Common terms, main effects before interactions (as R orders them), columns before transforms of transforms, else as
+        written; without the intercept.
     groups : tuple of GroupTerm
         Group-level terms.
     """
@@ -336,4 +337,11 @@ def _canonical(terms: list[Term]) -> list[Term]:
     seen: dict[frozenset[str], Term] = {}
     for term in terms:
         seen.setdefault(frozenset(term), term)
-    return sorted(seen.values(), key=len)
+    return sorted(seen.values(), key=lambda term: (len(term), [_nested(part) for part in term]))
+
+
+def _nested(part: str) -> list[bool]:
+    """Say of each argument whether it is itself a call: those come last, as formulae cannot compare them with a column."""
+    call = call_of(part)
+    inside = [] if call is None else [isinstance(argument, Call) for argument in call.arguments]
+    return inside if any(inside) else []
