@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from muscle_bayes.plots.calibration import axis_limit, curve_panel
 from muscle_bayes.plots.style import (
@@ -127,7 +128,10 @@ def _strip(ax: Any, result: pd.DataFrame, estimand: str, names: list[str], ideal
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="y", length=0)
     ax.margins(x=0.08)
-    ax.locator_params(axis="x", nbins=4)
+    low, high = ax.get_xlim()
+    inner = 0.05 * (high - low)  # so that no label leaves the strip
+    ax.set_xlim(low, high)
+    ax.set_xticks([t for t in MaxNLocator(4).tick_values(low, high) if low + inner <= t <= high - inner])
 
 
 def _words(result: pd.DataFrame, group: str) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from muscle_bayes.plots.style import (
     CAPTION_LINE,
@@ -116,6 +117,9 @@ def _panel(ax: Any, result: pd.DataFrame, term: str, group: str, span: float) ->
     margin = 0.04 * np.ptp(values)
     ax.set_xlim(values.min() - margin, values.max() + margin)
     ax.set_ylim(-span, span)
+    for place, (low, high) in ((ax.set_xticks, ax.get_xlim()), (ax.set_yticks, ax.get_ylim())):
+        inner = 0.03 * (high - low)  # so that no label leaves the panel
+        place([t for t in MaxNLocator(5).tick_values(low, high) if low + inner <= t <= high - inner])
     fit = result[(result["term"] == term) & (result["group"] == group) & (result["estimand"] == "lack of fit")]
     if len(fit):
         p = float(fit["p_value"].iloc[0])
