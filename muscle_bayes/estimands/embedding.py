@@ -13,6 +13,7 @@ from muscle_bayes.estimands.nomogram import NOT_CLINICAL, Nomogram
 from muscle_bayes.estimands.points import pretty
 from muscle_bayes.estimands.sites import MEANING
 from muscle_bayes.estimands.variables import Variable
+from muscle_bayes.specification.grouping import INTERCEPT
 from muscle_bayes.specification.splines import powers
 from muscle_bayes.specification.transforms import Call, Smooth, call_of, elementwise
 
@@ -68,14 +69,15 @@ def embed(nomogram: Nomogram, draws: int = 1000) -> dict[str, Any]:
         "site": {
             "names": levels, "default": nomogram.site if levels else "typical",
             "meaning": {key: MEANING[key][:1].upper() + MEANING[key][1:] + "." for key in ("typical", "new", "known")},
-            "varying": _varying(fit, kept),
+            "varying": _varying(nomogram, kept),
         },
         "support": _support(fit),
     }  # fmt: skip
 
 
-def _varying(fit: Any, kept: np.ndarray) -> list[dict[str, Any]]:
+def _varying(nomogram: Nomogram, kept: np.ndarray) -> list[dict[str, Any]]:
     """Return for each intercept or slope that varies by site: which coefficient, each site's effect, and a new site's."""
+    fit = nomogram.fit
     others = [factor.name for factor in fit.recipe.factors if factor.name != fit.recipe.site]
     if others:
         raise EstimandError(
@@ -85,6 +87,12 @@ def _varying(fit: Any, kept: np.ndarray) -> list[dict[str, Any]]:
         )
     if not fit.recipe.varying:
         return []
+    if nomogram.site == "known" and any(one.column != INTERCEPT for one in fit.recipe.varying):
+        raise EstimandError(
+            "interactive nomogram of a known site",
+            "its slopes are that site's own, and the page offers every site",
+            "Make it of nomogram(fit, site='typical')",
+        )
     fresh, effects = new_effects(fit), fit.group_effects()
     return [
         {"column": 1 + one.column, "effects": _packed(effects[t][kept]), "new": _packed(fresh[kept, t])}

@@ -99,7 +99,7 @@ def odds_ratios_by_group(
                 **summary,
                 site=conditional_label(fit) if level == "average" else words,
                 population="conditional on the covariates" + ("" if level == "average" else f"; {words}"),
-                by=by, by_label=" by ".join(label_of(column) for column in factor.columns), group=level, group_label=words,
+                by=by, by_label=_names(factor), group=level, group_label=words,
                 n=n.get(level, np.nan), events=events.get(level, np.nan), certified=True, note=note,
             )
         )  # fmt: skip
@@ -154,10 +154,17 @@ def _sizes(fit: Any, factor: Factor) -> tuple[dict[str, int], dict[str, int]]:
 def _words(factor: Factor, level: str) -> str:
     """Return a group in words: ``Osteoarthritis no, Osteoporosis yes``, ``Augsburg``, ``a new site``."""
     if level in ("average", "new"):
-        name = " by ".join(label_of(column).lower() for column in factor.columns)
+        name = _names(factor)
+        name = name if name[:2].isupper() else name[:1].lower() + name[1:]
         return f"average over {name}" if level == "average" else f"a new {name}"
     if len(factor.columns) == 1 and not {*factor.levels} <= {"0", "1"}:
         return level
     told = {"0": "no", "1": "yes"}
     parts = zip(factor.columns, level.split(":"), strict=True)
     return ", ".join(f"{label_of(column)} {told.get(value, value)}" for column, value in parts)
+
+
+def _names(factor: Factor) -> str:
+    """Return what readers call a factor: ``Site``, ``Osteoarthritis and osteoporosis``."""
+    first, *others = (label_of(column) for column in factor.columns)
+    return " and ".join([first, *(name if name[:2].isupper() else name[:1].lower() + name[1:] for name in others)])

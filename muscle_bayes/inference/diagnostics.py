@@ -9,6 +9,7 @@ import pandas as pd
 
 from muscle_bayes.inference.draws import Draws
 from muscle_bayes.specification.design import Design
+from muscle_bayes.specification.grouping import INTERCEPT
 from muscle_bayes.specification.recipe import Recipe
 
 RHAT_LIMIT = 1.01
@@ -296,9 +297,9 @@ def few_sites_findings(design: Design, *, priors: bool) -> list[Finding]:
         if priors
         else "the site SD has no interval here, and the Wald interval of the intercept is too narrow"
     )
-    return [
-        Finding("note", f"{sites} sites tell little about how much sites differ: {so}; odds ratios are not affected")
-    ]
+    slopes = any(one.factor == design.recipe.site and one.column != INTERCEPT for one in design.recipe.varying)
+    ratios = "the same holds for slopes and average odds ratios" if slopes else "odds ratios are not affected"
+    return [Finding("note", f"{sites} sites tell little about how much sites differ: {so}; {ratios}")]
 
 
 def _fail(text: str) -> Finding:

@@ -52,7 +52,7 @@ def forest_by_group(result: pd.DataFrame, *, width_mm: float = TWO_COLUMNS, titl
                 "label": label,
                 "bold": group == "average",
                 "hollow": group == "new",
-                "small": sizes if narrow else "",
+                "small": f"n = {sizes}" if narrow and sizes else "",
                 "rows": {str(row["term"]): row.to_dict() for _, row in rows.iterrows()},
             }
         )
@@ -62,6 +62,8 @@ def forest_by_group(result: pd.DataFrame, *, width_mm: float = TWO_COLUMNS, titl
         f"{sample_text(attrs)}. {method_text(attrs)} Slopes vary over {words} around their average (broken line and grey band), "
         "to which each is drawn the more the less its group tells."
     )
+    if narrow and " and " in words:
+        caption += f" Groups: {words.replace(' and ', ', ')}."
     if "new" in set(result["group"]):
         caption += f" Hollow: a {words} that is not in the data."
     if (result["note"] != "").any():
