@@ -19,6 +19,9 @@ from muscle_bayes.specification.design import Design
 from muscle_bayes.specification.model import Model
 
 _Z_975 = 1.959963984540054
+#: Of chains that are sampled again: few people in many categories leave corners that the usual steps overshoot.
+_CAREFUL = 0.99
+_TUNE = 300
 
 
 def run_ordinal(model: Model, design: Design, method: str, *, draws: int, seed: int, progress: bool) -> EngineResult:
@@ -122,7 +125,11 @@ def run_ordinal_nuts(model: Model, design: Design, *, draws: int, seed: int) -> 
     EngineResult
         Chains with their diagnostics.
     """
-    found = ordinal_nuts(ordinal_problem(model, design), draws // CHAINS, chains=CHAINS, seed=seed)
+    problem = ordinal_problem(model, design)
+    found = ordinal_nuts(problem, draws // CHAINS, chains=CHAINS, seed=seed)
+    again = bool(found.statistics["diverging"].any())
+    if again:
+        found = ordinal_nuts(problem, draws // CHAINS, 2 * _TUNE, CHAINS, seed, target_accept=_CAREFUL)
     varies = bool(design.recipe.varying)
     drawn = Draws(
         intercept=np.zeros(found.sd.shape),
@@ -131,7 +138,13 @@ def run_ordinal_nuts(model: Model, design: Design, *, draws: int, seed: int) -> 
         sds=(found.sd,) if varies else (),
         thresholds=found.thresholds + (found.beta @ design.recipe.centre)[..., None],
     )
-    return _labelled(sampled("nuts", drawn, found.statistics, design), design)
+    result = _labelled(sampled("nuts", drawn, found.statistics, design), design)
+    if not again:
+        return result
+    note = Finding(
+        "note", f"sampled again in smaller steps (target_accept {_CAREFUL:g}), since the first chains diverged"
+    )
+    return replace(result, diagnostics=replace(result.diagnostics, findings=(*result.diagnostics.findings, note)))
 
 
 def run_ordinal_ml(model: Model, design: Design) -> EngineResult:
