@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
+import muscle_bayes as mb
 from muscle_bayes.estimands import nomogram
 from muscle_bayes.plots import nomogram_html
 
@@ -138,3 +139,24 @@ def test_a_fit_without_sites_has_no_site_control(make_fit) -> None:
     data = json.loads(re.search(r'<script id="data" type="application/json">(.*?)</script>', page, re.DOTALL)[1])
     assert data["site"]["names"] == []
     assert data["site"]["default"] == "typical"
+
+
+def test_curves_and_surfaces_equal_pythons(small_table: pd.DataFrame, tmp_path) -> None:
+    model = mb.Model(
+        formula="cbp ~ surface(intermat_z, lmm_z, df=2) + ns(sqrt(activity_met_min_week), df=4, bend=1) * sex + log1p(age_years)",
+        levels={"sex": ["female", "male"]},
+        standardise={"intermat_z": {"from": "intermat_percent"}, "lmm_z": {"from": "lmm_cm3_per_kg_m2"}},
+        exposures={"intermat_z": {}, "lmm_z": {"adverse": "low"}},
+    )
+    smooth_fit = mb.fit(model, small_table, method="ml", seed=1)
+    page = nomogram_html(mb.nomogram(smooth_fit), draws=100)
+    persons = small_table.head(20).assign(activity_met_min_week=np.linspace(0, 20_000, 20))
+    script = """
+      const out = PERSONS.map((p) => Array.from(nomogram.probabilities(p, "typical", "")));
+      document.body.append(Object.assign(document.createElement("pre"), { id: "out", textContent: JSON.stringify(out) }));
+    """.replace("PERSONS", json.dumps(persons.drop(columns="participant_id").to_dict("records")))
+    got = np.array(json.loads(element(in_browser(page, tmp_path, script), "out")))
+    kept = np.unique(np.linspace(0, 3999, 100).round().astype(int))
+    draws = smooth_fit.coefficients()[kept]
+    expected = expit(draws[:, :1] + draws[:, 1:] @ smooth_fit.recipe.matrix(persons).T).T
+    np.testing.assert_allclose(got, expected, atol=1e-9)
