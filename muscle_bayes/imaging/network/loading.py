@@ -1,5 +1,6 @@
 """Batches made by other processes, in the order in which one process would make them."""
 
+import warnings
 from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -52,4 +53,8 @@ def batches_from_workers(
         prefetch_factor=4,
         multiprocessing_context="fork",
     )
-    yield from loader
+    with warnings.catch_warnings():
+        # The workers draw samples with NumPy and SciPy and take no lock that a thread of this process may hold.
+        warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
+        running = iter(loader)
+    yield from running

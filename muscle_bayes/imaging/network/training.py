@@ -117,7 +117,7 @@ PROFILES: Mapping[str, TrainingProfile] = MappingProxyType(
             (8, 16, 32, 64, 96, 128),
             bodies=60,
             batch=2,
-            stages=(Stage(2100, 0.65, 2e-3, decay_over=6000), Stage(2000, 1.0, 1.5e-3)),
+            stages=(Stage(3000, 0.65, 2e-3, decay_over=6000), Stage(1800, 1.0, 1.5e-3)),
         ),
         "gpu": TrainingProfile(
             (16, 32, 64, 96, 128, 160),
