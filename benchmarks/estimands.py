@@ -118,7 +118,7 @@ def main() -> None:
         print(estimand, json.dumps(found), flush=True)
         out |= {
             "machine": machine(),
-            "command": f"python benchmarks/estimands.py --rows {options.rows}",
+            "command": shlex.join(["python", "benchmarks/estimands.py", *sys.argv[1:]]),
             "simulated": True,
         }
         out.setdefault(str(options.rows), {})[estimand] = found
