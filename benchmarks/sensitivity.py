@@ -5,8 +5,9 @@
 Each specification is a refit with 1,000 draws, followed in odds ratios and risk differences of both exposures and RERI: priors x
 scales of the site SD x sites left out x adipose definitions, and all that `mb.sensitivity` has ready for reviewers. Seconds are
 those of the call, processes and their imports included; CPU seconds stand beside them, since other work on the machine
-stretches only the former. With `--killed` the same sweep is killed (SIGKILL to all its processes) after some seconds and
-resumed, and must give the same numbers. The cohort is simulated.
+stretches only the former. `--parts 2` interrupts the sweep half-way, pauses and resumes it; seconds are then the sum of both
+calls. With `--killed` the same sweep is killed (SIGKILL to all its processes) after some seconds and resumed, and must give
+the same numbers. The cohort is simulated.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -50,12 +52,32 @@ def machine() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def run(model: str, rows: int, workers: int | None, results: Path | None = None) -> tuple[Any, dict[str, float]]:
+class PartDoneError(Exception):
+    """The sweep was stopped on purpose."""
+
+
+def run(
+    model: str, rows: int, workers: int | None, results: Path | None = None, parts: int = 1, pause: float = 0.0
+) -> tuple[Any, dict[str, Any]]:
     """The sweep and what it took."""
     table = mb.simulate_cohort(n=rows, seed=1)
-    began, cpu = time.perf_counter(), cpu_seconds()
-    frame = mb.sensitivity(model, table, workers=workers, results=results)
-    return frame, {"seconds": time.perf_counter() - began, "cpu_seconds": cpu_seconds() - cpu}
+    took: list[dict[str, float]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        file = results or (Path(folder) / "sweep.jsonl" if parts > 1 else None)
+        for part in range(1, parts + 1):
+
+            def stop(done: int, whole: int, part: int = part) -> None:
+                if part < parts and done >= whole * part / parts:
+                    raise PartDoneError
+
+            if part > 1:
+                time.sleep(pause)
+            began, cpu = time.perf_counter(), cpu_seconds()
+            with suppress(PartDoneError):
+                frame = mb.sensitivity(model, table, workers=workers, results=file, progress=stop)
+            took.append({"seconds": time.perf_counter() - began, "cpu_seconds": cpu_seconds() - cpu})
+    total: dict[str, Any] = {name: sum(one[name] for one in took) for name in ("seconds", "cpu_seconds")}
+    return frame, total if parts == 1 else {**total, "parts": took}
 
 
 def described(frame: Any) -> dict[str, Any]:
@@ -82,6 +104,23 @@ def described(frame: Any) -> dict[str, Any]:
         "n": int(one["n"].max()),
         "draws": frame.attrs["refit_draws"],
         "moves": moves,
+    }
+
+
+def computing(results: Path) -> dict[str, Any]:
+    """What the specifications of a results file took in the processes that computed them, imports left out."""
+    each = [json.loads(line) for line in results.read_text().splitlines()]
+    seconds = {name: [one[name] for one in each if one[name]] for name in ("seconds", "cpu_seconds")}
+    return {
+        "computing": {
+            name: {
+                "sum": sum(values),
+                "median": float(np.median(values)),
+                "smallest": min(values),
+                "largest": max(values),
+            }
+            for name, values in seconds.items()
+        }
     }
 
 
@@ -116,14 +155,18 @@ if __name__ == "__main__":
     parser.add_argument("--model", default="cbp_interaction")
     parser.add_argument("--rows", type=int, default=27_518)
     parser.add_argument("--workers", type=int, default=None)
+    parser.add_argument("--results", type=Path, help="results file to resume from and to append to")
+    parser.add_argument("--parts", type=int, default=1, help="interrupt and resume the sweep in this many parts")
+    parser.add_argument("--pause", type=float, default=0.0, help="seconds between parts")
     parser.add_argument("--killed", type=float, default=0.0, help="also kill a sweep after these seconds and resume it")
     parser.add_argument("--out", type=Path, default=RESULTS / "sensitivity.json")
     given = parser.parse_args()
     state = machine()
-    whole, took = run(given.model, given.rows, given.workers)
+    whole, took = run(given.model, given.rows, given.workers, given.results, given.parts, given.pause)
     report = {
-        "command": "python benchmarks/sensitivity.py " + " ".join(sys.argv[1:]), "machine": state, "simulated": True,
+        "command": "python benchmarks/sensitivity.py " + " ".join(Path(word).name for word in sys.argv[1:]), "machine": state, "simulated": True,
         "model": given.model, "workers": given.workers or state["cores"], **took, **described(whole),
+        **(computing(given.results) if given.results else {}), "reused_from_an_earlier_run": whole.attrs["reused"],
         "load_average_after": os.getloadavg()[0],
     }  # fmt: skip
     if given.killed:
