@@ -164,7 +164,8 @@ if __name__ == "__main__":
     state = machine()
     whole, took = run(given.model, given.rows, given.workers, given.results, given.parts, given.pause)
     report = {
-        "command": "python benchmarks/sensitivity.py " + " ".join(Path(word).name for word in sys.argv[1:]), "machine": state, "simulated": True,
+        "command": " ".join(["python benchmarks/sensitivity.py", *(Path(word).name for word in sys.argv[1:])]),
+        "machine": state, "simulated": True,
         "model": given.model, "workers": given.workers or state["cores"], **took, **described(whole),
         **(computing(given.results) if given.results else {}), "reused_from_an_earlier_run": whole.attrs["reused"],
         "load_average_after": os.getloadavg()[0],
