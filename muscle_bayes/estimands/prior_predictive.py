@@ -143,6 +143,12 @@ def prior_predictive(
     if not isinstance(model, Model):
         model = load_model(model)
     model = model.with_priors(priors)
+    if model.family == "cumulative":
+        raise EstimandError(
+            "prior predictive",
+            "the model is of an ordered outcome, whose prior is of the shares of its categories and not of a prevalence",
+            "Look at the model of an event, such as 'pain_nrs4'; the priors of the odds ratios are the same",
+        )
     prior = draw_priors(model, model.design(cohort), draws=draws, seed=seed)
     prevalence = _prevalence(prior)
     sites = bool(prior.recipe.site_levels)

@@ -47,6 +47,12 @@ def profile_intervals(fit: Any, parameters: Sequence[str] | None = None, *, leve
         raise EstimandError(
             "profile_intervals", f"a fit by {fit.method} has no likelihood profile", "Fit with method='ml'"
         )
+    if fit.categories:
+        raise EstimandError(
+            "profile_intervals",
+            "the fit is of an ordered outcome, for which there are Wald intervals only",
+            "Take fit.summary()",
+        )
     if fit.cohort is None:
         raise EstimandError(
             "profile_intervals", "the fit was loaded without its persons", "Give them: load_fit(path, cohort=...)"

@@ -32,6 +32,14 @@ def test_refits_and_events_are_refused(pain_fit: mb.Fit, name: str, arguments: t
         getattr(mb, name)(pain_fit, *arguments)
 
 
+def test_what_is_made_for_events_only_says_so(small_table: pd.DataFrame) -> None:
+    fit = mb.fit("pain_ordinal", small_table, method="ml")
+    with pytest.raises(EstimandError, match="Wald intervals only"):
+        fit.profile_intervals()
+    with pytest.raises(EstimandError, match="shares of its categories"):
+        mb.prior_predictive("pain_ordinal", small_table)
+
+
 def test_replicated_shares_are_those_of_the_model(pain_fit: mb.Fit, small_table: pd.DataFrame) -> None:
     """Their means are the averages of F(c_k - eta) - F(c_{k-1} - eta) over persons and draws; 4.5 Monte Carlo errors."""
     frame = mb.posterior_predictive(pain_fit, by=["sex"], draws=1_000)

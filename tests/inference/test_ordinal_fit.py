@@ -9,6 +9,8 @@ from scipy.special import expit
 
 import muscle_bayes as mb
 from muscle_bayes.errors import EstimandError, InvalidValueError, ModelFileError
+from muscle_bayes.inference import ordinal_engines
+from muscle_bayes.inference.ordinal_sampling import OrdinalDraws, ordinal_nuts
 
 WORDS = ["none", "mild", "moderate", "severe"]
 
@@ -148,3 +150,21 @@ def test_findings_speak_of_categories(word_model: mb.Model, small_table: pd.Data
     assert "nobody is in the category unbearable" in texts
     assert "with worst = 1 are in the highest category" in texts
     assert np.isfinite(fit.thresholds()).all()
+
+
+def test_chains_that_diverged_are_sampled_again_in_smaller_steps(
+    word_model: mb.Model, small_table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def diverging_at_first(*arguments: object, **settings: object) -> OrdinalDraws:
+        found = ordinal_nuts(arguments[0], 100, 50, seed=1)  # type: ignore[arg-type]
+        calls.append(settings.get("target_accept"))
+        found.statistics["diverging"][0, 0] = len(calls) == 1
+        return found
+
+    monkeypatch.setattr(ordinal_engines, "ordinal_nuts", diverging_at_first)
+    fit = mb.fit(word_model, in_words(small_table.head(200)), draws=400, seed=1)
+    assert calls == [None, 0.99]
+    assert fit.diagnostics.measures["divergences"] == 0
+    assert any("sampled again" in finding.text for finding in fit.diagnostics.findings)
