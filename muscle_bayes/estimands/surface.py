@@ -161,7 +161,7 @@ def _side_by_side(
         frame = odds_ratio_surface(fit, first, second, reference, grid, at=at, allow_unconverged=allow_unconverged)
         if not frames:
             # The first model's grid for all.
-            grid = {key: np.unique(frame[key]) for key in (first, second)}
+            grid = {key: [float(value) for value in np.unique(frame[key])] for key in (first, second)}
             constants = frame.attrs["constants"]
         elif not np.allclose(frame.attrs["constants"], constants, rtol=1e-9):
             raise EstimandError(
@@ -170,9 +170,13 @@ def _side_by_side(
                 "Fit both models on the same analysis set",
             )
         frames[name] = frame
-    masks = [key for key in next(iter(frames.values())) if str(key).startswith("supported")]
-    shared = {key: np.logical_and.reduce([frame[key] for frame in frames.values()]) for key in masks}
-    whole = pd.concat([frame.assign(model=name, **shared) for name, frame in frames.items()], ignore_index=True)
+    masks = [str(key) for key in next(iter(frames.values())) if str(key).startswith("supported")]
+    shared: dict[str, Any] = {
+        key: np.logical_and.reduce([frame[key].to_numpy() for frame in frames.values()]) for key in masks
+    }
+    whole: pd.DataFrame = pd.concat(
+        [frame.assign(model=name, **shared) for name, frame in frames.items()], ignore_index=True
+    )
     attrs = [frame.attrs for frame in frames.values()]
     whole.attrs = {
         **attrs[0],

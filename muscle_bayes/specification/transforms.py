@@ -232,7 +232,8 @@ def equal_steps(low: float, high: float, steps: int, scale: str) -> np.ndarray:
     if scale not in INVERSES:
         return np.linspace(low, high, steps + 1)
     forward = ELEMENTWISE[scale][0]
-    return np.clip(INVERSES[scale](np.linspace(*forward(np.array([low, high])), steps + 1)), low, high)
+    first, last = (float(value) for value in forward(np.array([low, high])))
+    return np.clip(INVERSES[scale](np.linspace(first, last, steps + 1)), low, high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,7 +269,7 @@ class Smooth:
         steps = range(self.call.df + 1)
         pairs = [(j, k) for j in steps for k in steps if j or k]
         # The plane first, then what bends along one variable, then along both.
-        return sorted(pairs, key=lambda p: (max(p) > 1, min(p) > 1, p[0] > 0 and p[1] > 0, p[1] > 1, p))
+        return sorted(pairs, key=lambda p: (max(p) > 1, min(p) > 1, p[0] > 0 and p[1] > 0, p[1] > 1, p[::-1]))
 
     def columns(self, *values: np.ndarray) -> np.ndarray:
         """Return the design columns.

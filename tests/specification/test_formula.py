@@ -233,7 +233,7 @@ def test_expands_as_formulae_does(text: str) -> None:
         ("y ~ ns( x , df = 4 , bend = 0.50 )", "y ~ 1 + ns(x, df=4)", ("x",)),
         ("y ~ ns(x, bend=0.250, df=4)", "y ~ 1 + ns(x, df=4, bend=0.25)", ("x",)),
         ("y ~ ns(log1p(x), df=3)", "y ~ 1 + ns(log1p(x), df=3)", ("x",)),
-        ("y ~ surface(a, sqrt(b), df=2) + c", "y ~ 1 + surface(a, sqrt(b), df=2) + c", ("a", "b", "c")),
+        ("y ~ surface(a, sqrt(b), df=2) + c", "y ~ 1 + c + surface(a, sqrt(b), df=2)", ("c", "a", "b")),
         ("y ~ log(a) + square(b) + b", "y ~ 1 + log(a) + square(b) + b", ("a", "b")),
         ("y ~ ns(x, df=3) * s", "y ~ 1 + ns(x, df=3) + s + ns(x, df=3):s", ("x", "s")),
         ("y ~ ns + log + df", "y ~ 1 + ns + log + df", ("ns", "log", "df")),
