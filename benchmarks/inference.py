@@ -314,7 +314,7 @@ def main() -> None:
             for engine in options.engines:
                 load = os.getloadavg()[0]
                 found = measure(engine, Path(name), options)
-                found |= {"load_average": [round(load, 2), round(os.getloadavg()[0], 2)], "niceness": os.nice(0)}
+                found["load_average"] = [round(load, 2), round(os.getloadavg()[0], 2)]
                 print(rows, engine, json.dumps(found), flush=True)
                 results = out.setdefault(options.model, {})
                 results.setdefault(str(rows), {})[engine] = found

@@ -160,18 +160,18 @@ def one_cohort(job: tuple[int, int]) -> dict[str, Any]:
     z = parameters.standardisation
     persons = truths(columns, own, parameters)
     everyone = truths(population(), {FAT: z["intermat_z"], LEAN: z["lmm_z"]}, parameters)
-    outcome = {}
+    outcome = []
     for name, (estimate, lower, upper) in intervals(fit).items():
         miss = [int(truth > upper) - int(truth < lower) for truth in (persons[name], everyone[name])]
-        outcome[name] = [*miss, round(float((estimate - persons[name]) / (upper - lower)), 4)]
+        outcome.append([*miss, round(float((estimate - persons[name]) / (upper - lower)), 4)])
     return {"seed": seed, "engine": engine, "events": fit.events, "of": outcome}
 
 
 def judge(cohorts: list[dict[str, Any]]) -> dict[str, Any]:
     """Coverage by quantity, with its Monte Carlo standard error."""
     verdict: dict[str, Any] = {}
-    for name in QUANTITIES:
-        values = np.array([cohort["of"][name] for cohort in cohorts])
+    for k, name in enumerate(QUANTITIES):
+        values = np.array([cohort["of"][k] for cohort in cohorts])
         covered = float((values[:, 0] == 0).mean())
         verdict[name] = {
             "coverage": round(covered, 4),
@@ -203,6 +203,7 @@ def write(cohorts: list[dict[str, Any]], rows: int) -> dict[str, Any]:
         },
         "engines": {engine: engines.count(engine) for engine in sorted(set(engines))},
         "asked": list(BAND),
+        "each_holds": "by quantity: truth above (1) or below (-1) for persons, for population; error in widths",
         "verdict": judge(cohorts),
     }
     lines = ",\n".join(json.dumps(cohort) for cohort in cohorts)
