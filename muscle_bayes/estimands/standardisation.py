@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 from muscle_bayes.errors import EstimandError
 from muscle_bayes.estimands.linear_predictor import LinearPredictor, Members, linear_predictor
 from muscle_bayes.estimands.sites import check_site
+from muscle_bayes.specification.grouping import INTERCEPT
 
 # A tile of 64 draws x 1,024 persons stays in the processor's cache: five times as fast as whole rows.
 _DRAWS, _PERSONS = 64, 1024
@@ -88,7 +89,7 @@ def mean_risks(
     check_site(fit, site)
     n = len(designs[0])
     groups = np.zeros(n, dtype=int) if groups is None else np.asarray(groups)
-    order = np.argsort(groups, kind="stable")
+    order = np.lexsort((_spread_score(fit, designs[0], site), groups))
     sizes = np.bincount(groups)
     if isinstance(site_index, np.ndarray):
         site_index = {fit.recipe.site: site_index}
@@ -111,14 +112,32 @@ def mean_risks(
     return out / sizes[None, :, None]
 
 
-def _nodes(eta: LinearPredictor) -> list[tuple[float, float]]:
-    """Return weights and places of the integral over group effects, in their SDs; one of weight 1 without it."""
-    if not eta.variances.shape[1]:
+def _spread_score(fit: Any, X: np.ndarray, site: str) -> np.ndarray:
+    """Return what puts persons in order of the SD of their integrated effects, shape (n,), so that tiles need like nodes."""
+    slopes = [one for one in fit.recipe.varying if one.column != INTERCEPT] if site == "marginal" else []
+    return np.asarray(sum((one.covariate(X) ** 2 for one in slopes), np.zeros(len(X))))
+
+
+def _nodes(largest: float) -> list[tuple[float, float]]:
+    """Return weights and places, in SDs, of the integral over effects of an SD up to `largest`; one of weight 1 for an SD of 0."""
+    if largest == 0:
         return [(1.0, 0.0)]
     # Gauss-Hermite: the integral of expit over N(0, sd) to 1e-6 with this many nodes.
-    largest = np.sqrt(eta.variances.max(axis=0) @ eta.squares.max(axis=0))
     x, w = np.polynomial.hermite_e.hermegauss(7 if largest < 0.6 else 12 if largest < 1.5 else 20)
     return [(float(b), float(a)) for a, b in zip(x, w / w.sum(), strict=True)]
+
+
+def _integrate(inverse_odds: np.ndarray, spread: np.ndarray, out: np.ndarray) -> None:
+    """Write probabilities integrated over effects with an SD for each draw and person; all of shape (S, n)."""
+    out[:] = 0
+    for weight, place in _nodes(float(spread.max(initial=0.0))):
+        if place < 0:
+            continue
+        # Nodes lie symmetrically: one exponential serves both.
+        shift = np.exp(np.minimum(np.float32(place) * spread, np.float32(_LARGEST_SHIFT)))
+        out += np.float32(weight) / (np.float32(1) + inverse_odds / shift)
+        if place > 0:
+            out += np.float32(weight) / (np.float32(1) + inverse_odds * shift)
 
 
 def _shifts(parts: Sequence[LinearPredictor]) -> np.ndarray | None:
@@ -149,18 +168,18 @@ def _accumulate(out: np.ndarray, eta: LinearPredictor, groups: np.ndarray, furth
     """
     columns = np.ascontiguousarray(eta.columns.T, dtype=np.float32)
     # Of the log odds with their sign changed: each pass over a tile that is saved is a tenth of the time.
-    negative, nodes = -eta.draws.astype(np.float32), _nodes(eta)
+    negative = -eta.draws.astype(np.float32)
     extreme = float(np.abs(negative).max(axis=0) @ np.abs(columns).max(axis=1)) > _MOST_LOG_ODDS
     # With slopes that are integrated out each person has an SD of their own; else it is one number a draw.
     own_sd = bool(eta.squares.shape[1]) and bool(np.ptp(eta.squares, axis=0).max() > 0)
     variances, squares = eta.variances.astype(np.float32), np.ascontiguousarray(eta.squares.T, dtype=np.float32)
     sd = np.zeros((len(negative), 1)) if own_sd else np.sqrt(eta.variances @ eta.squares[:1].T)
     # One exponential for all designs and nodes: P = 1 / (1 + exp(-eta) exp(-shift)), and the shift is one number a draw.
+    nodes = _nodes(0.0 if own_sd else float(sd.max(initial=0.0)))
     factors = [
-        [(np.float32(weight), np.float32(place), np.exp(-(further[:, [k]] + place * sd)).astype(np.float32))
-         for weight, place in nodes]
+        [(np.float32(weight), np.exp(-(further[:, [k]] + place * sd)).astype(np.float32)) for weight, place in nodes]
         for k in range(further.shape[1])
-    ]  # fmt: skip
+    ]
 
     # A single design at its own site: nothing is added to the log odds.
     plain = not own_sd and nodes == [(1.0, 0.0)] and not further.any()
@@ -183,16 +202,17 @@ def _accumulate(out: np.ndarray, eta: LinearPredictor, groups: np.ndarray, furth
             starts = np.flatnonzero(np.r_[True, inside[1:] != inside[:-1]])
             spread = np.sqrt(variances[rows] @ squares[:, tile]) if own_sd else None
             for k, parts in enumerate(factors):
-                for weight, place, factor in parts:
-                    if plain:
+                for weight, factor in parts:
+                    if spread is not None:
+                        _integrate(inverse_odds * factor[rows], spread, probability)
+                    elif plain:
                         np.add(inverse_odds, np.float32(1), out=probability)
                     else:
                         np.multiply(inverse_odds, factor[rows], out=probability)
-                        if spread is not None:
-                            probability *= np.exp(-place * spread)
                         probability += np.float32(1)
-                    # Division and a product with ones: half the time of `reciprocal` and `sum`.
-                    np.divide(np.float32(1), probability, out=probability)
+                    if spread is None:
+                        # Division and a product with ones: half the time of `reciprocal` and `sum`.
+                        np.divide(np.float32(1), probability, out=probability)
                     if len(starts) == 1:
                         out[rows, inside[0], k] += weight * (probability @ ones[: shape[1]])
                     else:

@@ -114,10 +114,10 @@ class Draws:
                 data[name] = xr.DataArray(self.effects[members[0]], dims=(*sample, factor.dim), coords=coords)
                 continue
             own = f"{first.term}__expr_dim"
-            levels = {own: coordinate([str(recipe.varying[t].level) for t in members])}
+            of_levels = {own: coordinate([str(recipe.varying[t].level) for t in members])}
             sds, effects = (np.stack([values[t] for t in members], axis=-1) for values in (self.sds, self.effects))
-            data[f"{name}_sigma"] = xr.DataArray(sds, dims=(*sample, own), coords=levels)
-            data[name] = xr.DataArray(effects, dims=(*sample, factor.dim, own), coords={**coords, **levels})
+            data[f"{name}_sigma"] = xr.DataArray(sds, dims=(*sample, own), coords=of_levels)
+            data[name] = xr.DataArray(effects, dims=(*sample, factor.dim, own), coords={**coords, **of_levels})
         return xr.Dataset(data, coords={"chain": pd.RangeIndex(chains), "draw": pd.RangeIndex(draws)})
 
     @classmethod

@@ -82,6 +82,13 @@ def test_marginal_risks_are_integrals_over_all_three_effects(fit: mb.Fit) -> Non
         ]
         np.testing.assert_allclose(whole[s], each, atol=1e-6)
         assert got[s] == pytest.approx(np.mean(each), abs=2e-6)
+    # Two ages, which have no slope by site, are computed together, and each is what it is alone; in groups likewise.
+    ages, groups = [fit.recipe.matrix(persons.assign(age_z=age)) for age in (-1.0, 1.0)], np.arange(12) % 3
+    both = mean_risks(fit, ages, site="marginal", groups=groups)
+    for k, X in enumerate(ages):
+        alone = linear_predictor(fit, X, site="marginal").probabilities()
+        for g in range(3):
+            np.testing.assert_allclose(both[:, g, k], alone[:, groups == g].mean(axis=1), atol=2e-6)
 
 
 def test_odds_ratios_by_site_add_the_sites_slope(fit: mb.Fit) -> None:
