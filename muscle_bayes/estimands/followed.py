@@ -101,11 +101,15 @@ def followed(
         described, difference = stated_contrasts(fit, per, terms=exposures)
         conditional = "conditional on site" if fit.recipe.site_levels else "no random effect of site"
         ratios = np.exp(fit.coefficients()[:, 1:] @ difference.T)
+        # An odds ratio at each level of what it interacts with: as many terms as there are levels.
+        labels = [row["term"] for row in described]
+        terms = [
+            f"{label} ({row['at']})" if labels.count(label) > 1 else label
+            for label, row in zip(labels, described, strict=True)
+        ]
         out += [
-            Followed(
-                "odds ratio", row["term"], row["contrast"], 1.0, conditional, "conditional on the covariates", draw
-            )
-            for row, draw in zip(described, ratios.T, strict=True)
+            Followed("odds ratio", term, row["contrast"], 1.0, conditional, "conditional on the covariates", draw)
+            for term, row, draw in zip(terms, described, ratios.T, strict=True)
         ]
     moved = [variables[name] for name in exposures if name in fit.recipe.constants]
     if not moved or not set(estimands) & {"risk difference", "RERI"}:
@@ -115,7 +119,7 @@ def followed(
     check_site(fit, site)
     shared: dict[str, Any] = {
         "site": site,
-        "site_index": fit.recipe.site_index(persons) if site == "known" else None,
+        "site_index": fit.recipe.group_index(persons) if site == "known" else None,
     }
     who = f"{'analysis set' if cohort is None else 'persons given'} (n = {len(persons):,})"
     where = site_label(fit, site)

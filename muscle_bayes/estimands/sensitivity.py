@@ -213,7 +213,8 @@ def _models_and_persons(fit_or_model: Any, cohort: Any) -> tuple[list[Any], Any,
     let_in: tuple[str, ...] = ()
     if hasattr(fit_or_model, "recipe"):
         models = [fit_or_model.model]
-        let_in = (fit_or_model.model.name,)
+        # Its own published priors have passed the check that the data are not used twice; others have not.
+        let_in = (fit_or_model.model.name,) if fit_or_model.model.priors.set == "published" else ()
         if cohort is None and fit_or_model.cohort is not None:
             # Its Z-scores would win over those that each definition needs.
             cohort = fit_or_model.cohort.drop(

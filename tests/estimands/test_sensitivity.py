@@ -5,7 +5,8 @@ import pytest
 import statsmodels.formula.api as smf
 
 from muscle_bayes.errors import EstimandError
-from muscle_bayes.estimands import odds_ratios, sensitivity
+from muscle_bayes.estimands import interaction, odds_ratios, risks, sensitivity
+from muscle_bayes.estimands.followed import followed, summary_rows
 from muscle_bayes.estimands.specifications import with_adipose, with_adjustment
 from muscle_bayes.inference import fit as fit_model
 from muscle_bayes.simulation import simulate_cohort
@@ -151,3 +152,35 @@ def test_covariates_and_definitions_that_are_not_there_are_refused(cohort) -> No
         sensitivity(model, cohort, lean_muscle=("volume per kilogram",))
     with pytest.raises(EstimandError, match="not followed"):
         sensitivity(model, cohort, estimands=("hazard ratio",))
+
+
+def test_a_fit_does_not_let_in_published_priors_that_it_did_not_take(cohort) -> None:
+    fitted = fit_model("cbp_main", cohort, method="laplace", seed=1, draws=400)
+    frame = sensitivity(
+        fitted, None, ("weak", "published"), (0.5,), False, ("threshold",), reviewer=False, estimands=("odds ratio",),
+        workers=1, draws=400,
+    )  # fmt: skip
+    refused = frame[frame["priors"] == "published"]
+    assert refused["note"].str.contains("used twice").all()
+    assert refused["estimate"].isna().all()
+    assert frame[frame["priors"] == "weak"]["estimate"].notna().all()
+
+
+def test_followed_estimands_are_those_of_their_own_functions(cohort) -> None:
+    for name in ("cbp_interaction", "cbp_sex"):
+        fitted = fit_model(name, cohort, method="laplace", seed=1, draws=400)
+        rows = summary_rows(fitted, followed(fitted))
+        exposures = ["intermat_z", "lmm_z"]
+        moved = risks(fitted, exposures)
+        both = interaction(fitted, *exposures)
+        expected = [
+            odds_ratios(fitted, terms=exposures),
+            moved[moved["estimand"] == "risk difference"],
+            both[both["estimand"] == "RERI"],
+        ]
+        for own in expected:
+            found = rows[rows["estimand"] == own["estimand"].iloc[0]]
+            for column in ("estimate", "lower", "upper", "mcse"):
+                np.testing.assert_allclose(found[column], own[column], rtol=1e-5, atol=1e-7)
+            assert found["contrast"].tolist() == own["contrast"].tolist()
+        assert not rows.duplicated(["estimand", "term"]).any()
