@@ -125,8 +125,9 @@ def curve_panel(
     ax.set_yticks(np.arange(0, top + 1, step))
     scores = own[own["estimand"] != "calibration curve"].set_index("estimand")["estimate"]
     words = words or (
-        f"n = {int(own['n'].iloc[0]):,}\ngiven {100 * scores['mean forecast']:.1f} %\n"
-        f"observed {100 * scores['observed prevalence']:.1f} %"
+        # The longest line first: the corner has most room at its top.
+        f"observed {100 * scores['observed prevalence']:.1f} %\ngiven {100 * scores['mean forecast']:.1f} %\n"
+        f"n = {int(own['n'].iloc[0]):,}"
     )
     ax.text(0.03, 0.97, words, transform=ax.transAxes, va="top", fontsize=6)
     if name:

@@ -138,7 +138,7 @@ def _words(result: pd.DataFrame, group: str) -> str:
     own = result[result["group"] == group].drop_duplicates("estimand")
     shown = {name: str(text).split(" (")[0] for name, text in zip(own["estimand"], own["text"], strict=True)}
     n = f"n = {int(own['n'].iloc[0]):,}"
-    return f"{n}\nintercept {shown['calibration intercept']}\nslope {shown['calibration slope']}"
+    return f"intercept {shown['calibration intercept']}\nslope {shown['calibration slope']}\n{n}"
 
 
 def _caption(result: pd.DataFrame) -> str:

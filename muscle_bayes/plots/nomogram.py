@@ -124,6 +124,10 @@ class _Page:
         if first["held"]:
             leader = self.points[self.points["predictor"] == first["predictor"]]["axis"].min() == first["axis"]
             row.heading = f"{name} at …" if leader else ""
+            short, unit = str(first["held_short"]), str(first["held"]).removeprefix(str(first["held_short"])).strip()
+            if leader and self.narrow and unit and ", " not in short:
+                # One column has no room for the unit in each line.
+                row.heading = f"{name} at {short.split(' = ')[0]} in {unit} …"
             row.words, row.bold = (first["held_short"] if self.narrow else first["held"]), False
             row.indent, row.height = 2.0, _TIGHT + (_HEADING if leader else 0.0)
         row.height += row.fold

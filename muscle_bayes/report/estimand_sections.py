@@ -18,8 +18,10 @@ _ADDITIVE = (
     "(multiplicative interaction)? The answers may differ, and the first matters more for who would gain from a change."
 )
 _SUBGROUPS = (
-    "Each subgroup has a fit of its own with the Z-scores of everyone. Subgroups differ by chance as well: compare their "
-    "intervals with everyone's, and read an odd one among many as what many comparisons bring."
+    "Each subgroup has a fit of its own with the Z-scores of everyone; where that can be done, an estimate stands beside it that "
+    "is partially pooled: odds ratios vary over the groups of one model, and those of small groups are drawn towards the others. "
+    "Subgroups differ by chance as well: compare their intervals with everyone's, and read an odd one among many as what many "
+    "comparisons bring."
 )
 
 

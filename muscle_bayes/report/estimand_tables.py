@@ -205,6 +205,8 @@ def ratio_lines(frame: pd.DataFrame, caption: str, line: str, heading: str) -> T
     terms = rows_by(shown.iloc[::-1], "term") if len(shown) else {}
     terms = {term: terms[term] for term in dict.fromkeys(shown["term"])}
     keys = [line] if line == "outcome" else ["by", "group", "estimand"]
+    if line == "group" and "pooling" in shown:
+        keys.append("pooling")
     rows, notes = [], []
     for key, own in shown.groupby(keys, sort=False):
         first = own.iloc[0]
@@ -215,6 +217,7 @@ def ratio_lines(frame: pd.DataFrame, caption: str, line: str, heading: str) -> T
         else:
             name = f"{first['by_label']}: {first['group']}"
             name += " (ratio of odds ratios)" if first["estimand"] == "ratio of odds ratios" else ""
+            name += ", partially pooled" if first.get("pooling") == "partial" else ""
         held = rows_by(own, "term")
         cells = [
             estimate_text(held[term]) if term in held and np.isfinite(held[term]["estimate"]) else "no estimate"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def term_words(fit: "Fit", term: str) -> str:
-    """Return a term of the formula in words: ``intermat_z:lmm_z`` as ``InterMAT × LMM``, ``ns(age_z, df=4)`` as ``Age (smooth)``."""
+    """Return a term of the formula in words: ``intermat_z:lmm_z`` as ``InterMAT × LMM``, ``ns(age_z, df=4)`` as a smooth."""
     for one in fit.recipe.smooths:
         if str(one.call) == term:
             return f"{_listed([term_words(fit, name) for name in one.call.variables])} (smooth)"
@@ -123,7 +123,10 @@ def prior_paragraph(fit: "Fit") -> str:
         "(table below). "
     )
     if fit.categories:
-        text += "The thresholds have a Dirichlet prior on the shares of the categories among people with every predictor at its mean."
+        text += (
+            "The thresholds have a Dirichlet prior on the shares of the categories among people with every predictor at its "
+            "mean."
+        )
     else:
         text += "The intercept's prior is for a person with every predictor at its mean."
     for one in {one.name: one for one in fit.recipe.varying}.values():
