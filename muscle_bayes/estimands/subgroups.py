@@ -9,11 +9,11 @@ import pandas as pd
 from muscle_bayes.errors import EstimandError, MuscleBayesError
 from muscle_bayes.estimands.frame import summarise_draws, tidy
 from muscle_bayes.estimands.labels import label_of
-from muscle_bayes.estimands.odds_ratios import odds_ratios
+from muscle_bayes.estimands.odds_ratios import odds_ratios, stated_contrasts
 from muscle_bayes.estimands.pooled_subgroups import pooled_subgroups
 from muscle_bayes.estimands.predictive import groups_of
 from muscle_bayes.estimands.refitting import REFIT_DRAWS, certificate, refit, without
-from muscle_bayes.estimands.variables import design_rows, variables_of
+from muscle_bayes.estimands.variables import variables_of
 
 #: The subgroups of the 2025 paper, and those that reviewers ask for.
 DEFAULT_BY = ("osteoarthritis", "osteoporosis", "sex", "age_band", "site")
@@ -180,20 +180,21 @@ def _ratio(fits: dict[str, Any], column: str, label: str, per: float | None, pat
     """Return the ratio of the second group's odds ratio to the first's; independent, since they share no person."""
     (a, first), (b, second) = fits.items()
     rows, draws = [], []
-    for name, exposure in first.model.exposures.items():
-        variables = variables_of(first)
-        if variables[name].kind == "categorical":
+    variables = variables_of(first)
+    for name in first.model.exposures:
+        variable = variables[name]
+        # The quartiles of a raw curve are other values in each group: no ratio of one contrast.
+        if variable.kind == "categorical" or (variable.curved and variable.kind == "numeric" and not variable.compared):
             continue
-        half = (exposure.contrast if per is None else per) / 2
-        logs = []
-        for one in (first, second):
-            pair = design_rows(one, variables_of(one), [{name: -half}, {name: half}])
-            logs.append(one.coefficients()[:, 1:] @ (pair[1] - pair[0]))
-        # Both have the same seed: a shift keeps their draws from being paired by it.
-        draws.append(np.exp(logs[1] - np.roll(logs[0], len(logs[0]) // 2)))
-        known = pattern[pattern["term"] == name].iloc[0]
-        rows.append({key: known[key] for key in ("term", "role", "label", "variable", "level", "at", "site")})
-        rows[-1]["contrast"] = f"{known['contrast']}: {column} = {b} against {a}"
+        described, _ = stated_contrasts(first, per, terms=[name])
+        differences = [(one, stated_contrasts(one, per, terms=[name])[1]) for one in (first, second)]
+        for k, said in enumerate(described):
+            logs = [one.coefficients()[:, 1:] @ difference[k] for one, difference in differences]
+            # Both have the same seed: a shift keeps their draws from being paired by it.
+            draws.append(np.exp(logs[1] - np.roll(logs[0], len(logs[0]) // 2)))
+            known = pattern[pattern["term"] == said["term"]].iloc[0]
+            rows.append({key: known[key] for key in ("term", "role", "label", "variable", "level", "at", "site")})
+            rows[-1]["contrast"] = f"{known['contrast']}: {column} = {b} against {a}"
     if not rows:
         return pd.DataFrame()
     n, events = first.n + second.n, first.events + second.events
