@@ -125,7 +125,7 @@ def four_cell_table(frame: pd.DataFrame, caption: str) -> Table:
     note = (
         f"{risk}{short}: {kind} against the first cell, in the last column and row against the level beside or above."
     )
-    return Table(caption, headings, rows, frozenset({1, 2, 3}), note=note)
+    return Table(caption, headings, rows, frozenset({3}), phrase=frozenset({1, 2}), note=note)
 
 
 def measure_table(frame: pd.DataFrame, caption: str, effective: float | None = None) -> Table:
