@@ -286,6 +286,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "muscle-bayes-exam")
     parser.add_argument("--workers", type=int, default=1, help="processes that simulate")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after these, and go on another time")
+    parser.add_argument("--part", default="0/1", help="i/n: every nth scan that is left, to share them among processes")
     parser.add_argument("--out", type=Path, default=RESULTS / "exam.json")
     parser.add_argument("--device", help="cpu or cuda")
     options = parser.parse_args()
@@ -302,13 +303,16 @@ def main() -> None:
     segmenter = Segmenter.load(options.bundle, options.device)
     log = options.work / f"rows_{segmenter.hashes[0][:16]}.jsonl"
     rows = rows_so_far(log)
-    for seed, settings, path in pending(exam, options.work, {row["seed"] for row in rows}):
+    part, parts = (int(word) for word in options.part.split("/"))
+    left = list(pending(exam, options.work, {row["seed"] for row in rows}))
+    for seed, settings, path in left[part::parts]:
         if time.monotonic() - begun > options.seconds:
             break
         rows.append(judge(segmenter, path, settings, exam))
         with log.open("a") as file:
             file.write(json.dumps(rows[-1]) + "\n")
         print(seed, {k: round(v, 3) for k, v in rows[-1]["dice"].items()}, flush=True)
+    rows = rows_so_far(log)  # with those of other processes
     real = {} if options.real is None else real_images(segmenter, options.real, options.pictures)
     found = summary(rows)
     out = {

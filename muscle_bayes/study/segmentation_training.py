@@ -19,6 +19,10 @@ SHARE_THIGH = 0.3
 #: Real images are real already: their augmentation is milder, and their training starts slower.
 PAIRS_STRENGTH = 0.6
 FINE_TUNING_RATE = 5e-4
+#: Phantoms on which volumes are matched after training: neither those of the training nor of the exam.
+CALIBRATION_SEED, CALIBRATION = 800_001, ("trunk", "trunk", "trunk", "trunk", "trunk", "trunk", "thigh", "thigh")
+#: A training that is only tried out is not worth calibrating.
+LEAST_STEPS = 1000
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,7 @@ def train(
         report=lambda step, loss, _: shown.advance(f"loss {loss:.3f}"),
     )
     shown.finish(f"{plan.steps:,} steps, loss {log.losses[-1]:.3f}")
+    shift = calibrate_on_phantoms(trained, progress=shown) if pairs is None and plan.steps >= LEAST_STEPS else None
     history: dict[str, Any] = {
         "profile": profile,
         "plan": asdict(plan),
@@ -138,6 +143,7 @@ def train(
         "started_from": None if start is None else str(start),
         "steps": log.steps,
         "losses": log.losses,
+        "bias_shift": None if shift is None else [round(float(value), 4) for value in shift],
         "set_aside": sorted({pair.participant_id for pair in held}),
     }
     root = write_bundle(
@@ -177,6 +183,46 @@ def phantom_source(bodies: int, seed: int = 1, progress: Progress | None = None)
         shown.advance(region)
     shown.finish(f"{bodies} bodies")
     return PhantomSamples(stacks)
+
+
+def calibrate_on_phantoms(network: Any, progress: Progress | None = None) -> Any:
+    """Match a network's volumes on phantoms that are neither for training nor for the exam; changes it in place.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Trained, on the CPU.
+    progress : Progress, optional
+        Told of each phantom.
+
+    Returns
+    -------
+    (n_classes,) float64
+        What was added to the biases of its output layer.
+    """
+    from muscle_bayes.imaging.network.calibration import match_volumes
+    from muscle_bayes.imaging.network.devices import choose_device
+    from muscle_bayes.resources import data_folder
+    from muscle_bayes.simulation import simulate_phantom
+    from muscle_bayes.simulation.phantom_ranges import read_exam
+
+    shown, exam = progress or Progress(), read_exam(data_folder("segmentation") / "exam.toml")
+    shown.start("Volumes matched", total=len(CALIBRATION))
+    scans = []
+    for number, region in enumerate(CALIBRATION):
+        seed = CALIBRATION_SEED + number
+        # The exam's ranges, other seeds; every third slice, which is the network's distance to the neighbours.
+        phantom = simulate_phantom(
+            region, seed=seed, voxel_mm=(1.4, 1.4, 9.0), supersample=(2, 2, 1), **exam.ranges.draw(seed)
+        )
+        water, fat, labels = (
+            np.moveaxis(np.asarray(image.dataobj), 2, 0) for image in (phantom.water, phantom.fat, phantom.labels)
+        )
+        scans.append((water.astype(np.float32), fat.astype(np.float32), labels))
+        shown.advance(region)
+    shift = match_volumes(network, scans, choose_device("cpu"))
+    shown.finish(f"{len(scans)} phantoms")
+    return shift
 
 
 class TrainingBatches:

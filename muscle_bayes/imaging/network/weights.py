@@ -32,7 +32,7 @@ def save_weights(network: "torch.nn.Module", path: str | Path) -> str:
 
     state = {
         name: value.detach().to("cpu", torch.float16 if value.is_floating_point() else value.dtype).contiguous().clone()
-        for name, value in network.state_dict().items()
+        for name, value in _own_tensors(network).items()
     }
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     save_file(state, str(path))
@@ -86,8 +86,12 @@ def load_weights(network: "torch.nn.Module", path: str | Path, sha256: str | Non
         )
     try:
         state: Mapping[str, torch.Tensor] = load_file(str(path))
+        own = _own_tensors(network)
+        if set(own) != set(state):
+            differing = ", ".join(sorted(set(own) ^ set(state))[:3])
+            raise ValueError(f"tensors differ: {differing}")
         network.load_state_dict(
-            {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+            {name: value.float() if value.is_floating_point() else value for name, value in state.items()}, strict=False
         )
     except Exception as error:  # safetensors and torch raise many types for a broken or foreign file
         reason = " ".join(str(error).split())[:200]
@@ -97,6 +101,11 @@ def load_weights(network: "torch.nn.Module", path: str | Path, sha256: str | Non
             "Use the weights that belong to this network_def",
         ) from error
     return found
+
+
+def _own_tensors(network: "torch.nn.Module") -> "dict[str, torch.Tensor]":
+    """Return parameters and buffers by name, each once: MONAI's DynUNet lists its layers under two names."""
+    return {**dict(network.named_parameters()), **dict(network.named_buffers())}
 
 
 def sha256_of(path: str | Path) -> str:
