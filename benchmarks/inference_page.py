@@ -123,6 +123,8 @@ def engines() -> str:
             one = sizes[rows].get(engine)
             if one is None:
                 continue
+            if one.get("earlier_run"):
+                name += " (another run, busier machine)"
             if "first_s" not in one:
                 lines.append([name, one.get("skipped", "failed"), *["–"] * 5])
                 continue
