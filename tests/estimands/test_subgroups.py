@@ -1,11 +1,15 @@
 """Subgroups against logistic regressions of the subsets by statsmodels, and what a row says that has no estimate."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import statsmodels.formula.api as smf
 
 from muscle_bayes.errors import EstimandError
 from muscle_bayes.estimands import exposure_distributions, odds_ratios, subgroups, symptom_burden
+from muscle_bayes.estimands.pooled_subgroups import pooled_subgroups
+from muscle_bayes.estimands.predictive import groups_of
 from muscle_bayes.estimands.refitting import refit, without
 from muscle_bayes.inference import fit as fit_model
 from muscle_bayes.simulation import simulate_cohort
@@ -140,3 +144,34 @@ def test_symptom_burden_has_each_fits_own_odds_ratios(overall, cohort) -> None:
 
 def _both(table):
     return table.assign(sex=np.where(np.arange(len(table)) % 2, "female", "male"))
+
+
+@pytest.mark.parametrize("spread", [0.001, 3.0])
+def test_pooled_subgroups_go_from_everyones_odds_ratio_to_the_interaction_model(overall, cohort, spread) -> None:
+    """With a prior that slopes do not differ they are everyone's; with one that lets them, those of an interaction with sex."""
+    slope_sd = overall.model.priors.slope_sd.model_copy(update={"half_normal": spread})
+    model = overall.model.model_copy(update={"priors": overall.model.priors.model_copy(update={"slope_sd": slope_sd})})
+    groups = groups_of(overall.cohort, "sex")
+    frames, note = pooled_subgroups(
+        replace(overall, model=model), overall.cohort, "sex", groups, per=2.0, draws=4000, seed=1
+    )
+    assert note == ""
+    found = frames[0].set_index(["term", "group"])
+    z = {name: (cohort[c.source] - c.mean) / c.sd for name, c in overall.recipe.constants.items()}
+    shared = "age_z + C(activity, Treatment('moderate')) + diabetes + dyslipidemia + osteoporosis + osteoarthritis"
+    crossed = "(intermat_z + lmm_z) * C(sex)" if spread > 1 else "intermat_z + lmm_z + C(sex)"
+    theirs = smf.logit(f"cbp ~ {crossed} + {shared} + C(site)", cohort.assign(**z)).fit(disp=0)
+    for name in ("intermat_z", "lmm_z"):
+        for sex in ("female", "male"):
+            expected = theirs.params[name]
+            if spread > 1 and sex == "male":
+                expected += theirs.params[f"{name}:C(sex)[T.male]"]
+            # A half-normal of 3 still pools two groups that hardly differ: by less than half a standard error.
+            error = theirs.bse[name]
+            assert np.log(found.loc[(name, sex), "estimate"]) == pytest.approx(2 * expected, abs=2 * 0.5 * error)
+            assert found.loc[(name, sex), "n"] == (cohort["sex"] == sex).sum()
+    ratio = frames[1].set_index("term").loc["lmm_z"]
+    both = np.log(found.loc["lmm_z", "estimate"])
+    assert np.log(ratio["estimate"]) == pytest.approx(both["male"] - both["female"], abs=0.02 + 0.1 * abs(both["male"]))
+    if spread < 1:
+        assert ratio["upper"] / ratio["lower"] < 1.01

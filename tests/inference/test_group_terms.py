@@ -152,6 +152,14 @@ def _error_of_sd(fit: mb.Fit) -> np.ndarray:
     return np.array(errors)
 
 
+@pytest.mark.parametrize("name", ["cbp_site_slopes", "cbp_subgroups"])
+def test_the_catalogues_models_with_slopes_certify_at_the_published_size(
+    name: str, simulated_table: pd.DataFrame
+) -> None:
+    fit = mb.fit(name, simulated_table, method="laplace", draws=2000)
+    assert fit.diagnostics.passed, fit.diagnostics
+
+
 def test_a_saved_fit_comes_back_with_its_slopes(site_slopes: mb.Fit, small_table: pd.DataFrame, tmp_path: Path) -> None:
     loaded = mb.load_fit(site_slopes.save(tmp_path / "fit.nc"))
     assert loaded.recipe.factors == site_slopes.recipe.factors
