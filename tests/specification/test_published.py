@@ -101,7 +101,7 @@ def test_subgroups_of_a_forced_fit_keep_its_priors(small_table: pd.DataFrame) ->
     prior's own would mean that the prior was lost.
     """
     fit = mb.fit("cbp_main", small_table, method="laplace", priors="published", force_published=True)
-    frame = mb.subgroups(fit, by=["sex"])
+    frame = mb.subgroups(fit, by=["sex"], pooled=False)
     rows = frame[(frame["term"] == "lmm_z") & (frame["estimand"] == "odds ratio") & frame["estimate"].notna()]
     assert len(rows) == 3
     prior = fit.model.normal_priors()["lmm_z"]
