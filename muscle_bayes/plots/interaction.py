@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
 from muscle_bayes.estimands.rounding import estimate_text, probability_text
 from muscle_bayes.plots.style import (
@@ -144,7 +144,9 @@ def _panel(ax: Any, lines: list[dict[str, Any]], height: float, scale: float, la
         ax.annotate(line["text"], (1, centre), xycoords=("axes fraction", "data"), xytext=(5, 0),
                     textcoords="offset points", va="center", fontsize=_SIZE, color=colour)  # fmt: skip
     ax.margins(x=0.05)
-    ax.xaxis.get_major_locator().set_params(nbins=5)
+    low, high = ax.get_xlim()
+    ax.set_xticks([t for t in MaxNLocator(4).tick_values(low, high) if low <= t <= high])
+    ax.set_xlim(low, high)
 
 
 def _log(ax: Any, lines: list[dict[str, Any]], *, gap: float) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from muscle_bayes.plots.style import (
     BLUE,
@@ -51,7 +52,7 @@ def risks(result: pd.DataFrame, *, width_mm: float = TWO_COLUMNS, title: str | N
         labels = min(labels, 24.0)
     texts = [line["difference"]["text"] for line in lines if "difference" in line]
     numbers = 0.0 if narrow else max(printed_width(text, _SIZE) for text in texts) + 4
-    top, gap, height = 14.0, 6.0, sum(heights)
+    top, gap, height = 14.0, 8.0, sum(heights)
     below = CAPTION_LINE * len(caption_lines(caption, width_mm)) + 4
     room = width_mm - labels - numbers - gap - 4
     with house_style():
@@ -77,7 +78,9 @@ def risks(result: pd.DataFrame, *, width_mm: float = TWO_COLUMNS, title: str | N
         between.axvline(0, color=INK, lw=0.6, zorder=1)
         for ax in (levels, between):
             ax.margins(x=0.06)
-            ax.xaxis.get_major_locator().set_params(nbins=4 if narrow else 6)
+            low, high = ax.get_xlim()
+            ax.set_xticks([t for t in MaxNLocator(4 if narrow else 6).tick_values(low, high) if low <= t <= high])
+            ax.set_xlim(low, high)
         levels.set_title("Risk", fontsize=7, pad=3, loc="left")
         between.set_title("Difference" if narrow else "Difference, higher less lower", fontsize=7, pad=3, loc="left")
         levels.set_xlabel("Risk (%)", labelpad=1)
