@@ -66,10 +66,11 @@ def match_volumes(
         found_counts = _counts(chosen, wanted.size)
         move = np.where(wanted > 0, np.log((wanted + 50.0) / (found_counts + 50.0)), 0.0)
         shift += _STEP * (move + move[MIRRORED[: wanted.size]]) / 2
-        shift = np.clip(shift - shift[0], -LIMIT, LIMIT)
+        # Only differences count: background stays, and classes that no scan holds stay.
+        shift = np.where(wanted > 0, np.clip(shift - shift[0], -LIMIT, LIMIT), 0.0)
     bias = list(network.parameters())[-1]
     with torch.no_grad():
-        bias += torch.as_tensor(shift, dtype=bias.dtype, device=bias.device)
+        bias.add_(torch.as_tensor(shift, dtype=bias.dtype, device=bias.device))
     return shift
 
 
