@@ -161,8 +161,8 @@ def _agreement(values: list[tuple[float | None, float | None]]) -> dict[str, Any
 def floors(found: dict[str, Any], exam: Exam, real: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """What was asked for beside what was found."""
 
-    def lowest(names: tuple[str, ...], what: str) -> float:
-        return min(v[what] for name, v in found["dice"].items() if name.split(" ")[0] in names)
+    def lowest(names: tuple[str, ...], what: str) -> float | None:
+        return min((v[what] for name, v in found["dice"].items() if name.split(" ")[0] in names), default=None)
 
     limits = exam.floors["intermat"]
     out: dict[str, dict[str, Any]] = {}
@@ -330,7 +330,8 @@ def main() -> None:
             "numpy": np.__version__,
         },
         **found,
-        "floors": floors(found, exam, real) if len(rows) == sum(exam.scans.values()) else {},
+        # Of an exam that is not complete yet these are a first look.
+        "floors": floors(found, exam, real),
         "real_images": real,
     }
     options.out.parent.mkdir(exist_ok=True)

@@ -1,7 +1,10 @@
 """Train the segmentation network: on simulated bodies, or on the user's own images with labels."""
 
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,7 +118,7 @@ def train(
     shown = progress or Progress()
     chosen, plan = choose_device(device), PROFILES[profile].shortened(steps)
     words = device_words(chosen)
-    source, held, data_source = _source(pairs, plan.bodies, aside, scheme, seed, shown)
+    source, held, data_source = _source(pairs, plan.bodies, aside, scheme, seed, workers, shown)
     network, definition = None, dynamic_unet(plan.filters)
     if start is not None:
         begun = read_bundle(None if str(start) == "own" else start)
@@ -156,7 +159,7 @@ def train(
     return Training(root, words, log.losses, history["set_aside"], result)
 
 
-def phantom_source(bodies: int, seed: int = 1, progress: Progress | None = None) -> "SampleSource":
+def phantom_source(bodies: int, seed: int = 1, workers: int = 0, progress: Progress | None = None) -> "SampleSource":
     """Paint simulated bodies to train on.
 
     Parameters
@@ -165,6 +168,8 @@ def phantom_source(bodies: int, seed: int = 1, progress: Progress | None = None)
         How many; seeds run on from `seed`, far below those of the exam.
     seed : int
         Of the first body.
+    workers : int
+        Processes that paint; 0 paints here.
     progress : Progress, optional
         Told of each body.
 
@@ -178,9 +183,11 @@ def phantom_source(bodies: int, seed: int = 1, progress: Progress | None = None)
     shown = progress or Progress()
     shown.start("Simulated bodies", total=bodies)
     stacks = []
-    for region, number in training_seeds(bodies, SHARE_THIGH, seed):
-        stacks.append(tissue_stack(region, number))
-        shown.advance(region)
+    regions, seeds = zip(*training_seeds(bodies, SHARE_THIGH, seed), strict=True)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) if workers else nullcontext() as pool:
+        for stack in (pool.map if pool else map)(tissue_stack, regions, seeds):
+            stacks.append(stack)
+            shown.advance(stack.region)
     shown.finish(f"{bodies} bodies")
     return PhantomSamples(stacks)
 
@@ -256,12 +263,18 @@ class TrainingBatches:
 
 
 def _source(
-    pairs: str | Path | None, bodies: int, aside: float, scheme: str | None, seed: int, shown: Progress
+    pairs: str | Path | None,
+    bodies: int,
+    aside: float,
+    scheme: str | None,
+    seed: int,
+    workers: int,
+    shown: Progress,
 ) -> "tuple[SampleSource, Sequence[Pair], str]":
     """Return where slices come from, the pairs that are set aside, and what the data are in words."""
     if pairs is None:
         words = f"simulated images only: {bodies} phantoms of muscle_bayes with random contrast and augmentation"
-        return phantom_source(bodies, progress=shown), [], words
+        return phantom_source(bodies, workers=workers, progress=shown), [], words
     source, training, held = _pair_source(pairs, scheme, seed, aside)
     people = len({pair.participant_id for pair in training})
     return (

@@ -121,10 +121,10 @@ PROFILES: Mapping[str, TrainingProfile] = MappingProxyType(
         ),
         "gpu": TrainingProfile(
             (16, 32, 64, 96, 128, 160),
-            bodies=800,
+            bodies=240,
             batch=32,
-            stages=(Stage(15_000, 0.65), Stage(25_000, 1.0, 1.5e-3)),
-            averaging=0.9995,
+            stages=(Stage(2500, 0.65), Stage(4500, 1.0, 1.5e-3)),
+            averaging=0.999,
             largest=(384, 288),
         ),
     }
