@@ -149,12 +149,11 @@ def _points(adipose: dict[str, Any], definition: str) -> tuple[float | None, flo
 def _agreement(values: list[tuple[float | None, float | None]]) -> dict[str, Any]:
     known = np.array([pair for pair in values if None not in pair], dtype=float).reshape(-1, 2)
     found = bland_altman(known[:, 0], known[:, 1])
+    figures = {"bias": round(found.bias, 3), "sd": round(found.sd, 3), "slope": round(found.slope, 4)}
     return {
         "scans": found.n,
         "not_measured": len(values) - found.n,
-        "bias": round(found.bias, 3),
-        "sd": round(found.sd, 3),
-        "slope": round(found.slope, 4),
+        **{name: value if np.isfinite(value) else None for name, value in figures.items()},
     }
 
 
@@ -182,19 +181,14 @@ def floors(found: dict[str, Any], exam: Exam, real: dict[str, Any]) -> dict[str,
     for region in REGIONS:
         part = found["intermat_predicted_against_true_labels"][region]
         low, high = limits["slope"]
-        out[f"intermat, {region}"] = {
-            "bias": {
-                "asked": limits["bias_points"],
-                "found": part["bias"],
-                "holds": abs(part["bias"]) <= limits["bias_points"],
-            },
-            "sd": {
-                "asked": limits["error_sd_points"],
-                "found": part["sd"],
-                "holds": part["sd"] <= limits["error_sd_points"],
-            },
-            "slope": {"asked": [low, high], "found": part["slope"], "holds": low <= part["slope"] <= high},
-        }
+        for name, asked, least, most in (
+            ("bias", limits["bias_points"], -limits["bias_points"], limits["bias_points"]),
+            ("sd", limits["error_sd_points"], 0.0, limits["error_sd_points"]),
+            ("slope", [low, high], low, high),
+        ):
+            value = part[name]
+            holds = value is not None and least <= value <= most
+            out.setdefault(f"intermat, {region}", {})[name] = {"asked": asked, "found": value, "holds": holds}
     return out
 
 
