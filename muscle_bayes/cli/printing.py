@@ -185,7 +185,11 @@ def model_text(model: "Model") -> str:
     ]
     for name, exposure in model.exposures.items():
         what = f"contrast {exposure.contrast:g}, adverse {exposure.adverse}" if exposure.adverse else "by level"
-        what += f": {', '.join(f'{level:g}' for level in exposure.levels)}, the first the reference" if exposure.levels else ""
+        what += (
+            f": {', '.join(f'{level:g}' for level in exposure.levels)}, the first the reference"
+            if exposure.levels
+            else ""
+        )
         lines.append(f"exposure  {name}, {what}")
     lines.append("")
     for name, prior in model.normal_priors().items():
