@@ -13,7 +13,7 @@ from muscle_bayes.report.estimand_sections import across_section
 from muscle_bayes.report.fit_section import fit_section
 from muscle_bayes.report.key_result import NO_CLAIM, fit_title, key_result
 from muscle_bayes.report.page import Numbering, Section
-from muscle_bayes.report.phantom_section import phantom_section
+from muscle_bayes.report.phantom_section import images_section, phantom_section
 from muscle_bayes.report.results import StudyResults
 
 TEMPLATE, STYLE = "report.html.jinja", "report.css"
@@ -127,6 +127,8 @@ def page_sections(results: StudyResults) -> list[Section]:
     together = across_section(results.tables, results.figures, number)
     if together is not None:
         made.append(together)
+    if "images_panel" in results.figures:
+        made.append(images_section(results.figures["images_panel"], number))
     if results.phantoms is not None:
         made.append(phantom_section(results.phantoms, number))
     if len(results.failures):

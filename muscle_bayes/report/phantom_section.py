@@ -1,12 +1,14 @@
 """The section on phantoms: what measuring made of simulated images whose truth is known."""
 
+from pathlib import Path
+
 import pandas as pd
 from markupsafe import Markup
 
 from muscle_bayes.estimands.labels import label_of, unit_of
 from muscle_bayes.estimands.rounding import number_text
-from muscle_bayes.report.figures import NARROW_MM, InlineFigure, inline_drawn, inline_file
-from muscle_bayes.report.page import Numbering, Paragraph, Section
+from muscle_bayes.report.figures import NARROW_MM, InlineFigure, drawing, inline_drawn, inline_file
+from muscle_bayes.report.page import Drawing, Numbering, Paragraph, Section
 from muscle_bayes.report.quantities import sentence_case
 from muscle_bayes.report.results import Phantoms
 from muscle_bayes.report.tables import Table
@@ -56,6 +58,9 @@ def phantom_section(phantoms: Phantoms, number: Numbering) -> Section:
     for name, path in phantoms.figures.items():
         if name == "agreement":
             continue
+        if name == "images_panel":
+            section.blocks.append(images_panel(path, number))
+            continue
         what = sentence_case(name.removeprefix("overlay_").replace("_", " ").replace("overlays", "phantoms"))
         alt = (
             f"Slices of a simulated image ({what}): outline of the muscle compartment that was measured, and the voxels counted "
@@ -66,6 +71,36 @@ def phantom_section(phantoms: Phantoms, number: Numbering) -> Section:
         section.blocks.append(number.figure(InlineFigure(key, caption, alt, inline_file(path, key, alt))))
     if len(table):
         section.blocks.append(number.table(_every_phantom(table, pairs, "Every image, measured and true.")))
+    return section
+
+
+def images_panel(path: Path, number: Numbering) -> Drawing:
+    """Return the panel of participants who are matched on lean muscle.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The SVG; its one-column version lies beside it.
+    number : Numbering
+        Of figures.
+
+    Returns
+    -------
+    Drawing
+        With caption and a description.
+    """
+    caption = "Participants of equal lean muscle at three percentiles of InterMAT, chosen from the table alone."
+    alt = (
+        "Three slices at one scale with intermuscular fat and lean muscle marked, and below them the fat signal fraction within "
+        "the muscle: the more InterMAT, the more of it is bright."
+    )
+    return drawing(path, number, caption, alt)
+
+
+def images_section(path: Path, number: Numbering) -> Section:
+    """Return the images panel of a study that measured its own images."""
+    section = Section("images", "Images of matched participants")
+    section.blocks.append(images_panel(path, number))
     return section
 
 

@@ -20,6 +20,7 @@ from muscle_bayes.study.drawing import figure_files, save_figure
 from muscle_bayes.study.folder import StudyFolder
 from muscle_bayes.study.lock import code_version, fingerprint
 from muscle_bayes.study.measuring import measure_person
+from muscle_bayes.study.panel import draw_panel, matched_people
 from muscle_bayes.study.people import Person
 
 REGIONS = ("trunk", "thigh")
@@ -28,6 +29,8 @@ _COMPARED = {
     "trunk": {"muscle": "autochthonous", "region": "above_gluteals_150mm", "backend": "labelmap"},
     "thigh": {"muscle": "all", "region": "field_of_view", "backend": "hull"},
 }
+# Three members are those of the images panel; a demonstration of fewer phantoms than this has none.
+_ENOUGH = 6
 NOTE = (
     "The trunk was measured with the phantom's true labels, the thighs with the backend `hull`, which finds the muscle "
     "compartment without labels; a network that segments the trunk is still to come. The figures say how well measuring "
@@ -70,7 +73,8 @@ class PhantomPlan:
 
     def _make(self, cohort: Cohort, folder: StudyFolder, table_path: Path) -> tuple[list[Path], dict[str, str]]:
         out = folder.out
-        tasks = self._tasks(choose_members(cohort.table, self.n), out)
+        matched = matched_people(cohort) if self.n >= _ENOUGH else None
+        tasks = self._tasks(_with_matched(cohort.table, self.n, matched), out)
         folder.progress.start("phantoms", len(tasks))
         if self.workers > 1:
             # Started afresh, not forked: a fork of a process with threads (BLAS, progress bars) can hang.
@@ -89,6 +93,12 @@ class PhantomPlan:
         overlays = {f"overlay_{task.region}": task.overlay for task in tasks if task.overlay is not None}
         shown = {"agreement": agreement, **overlays}
         files = [table_path, *figure_files(agreement), *overlays.values()]
+        if matched is not None:
+            homes = {name: out / "phantoms" / str(name) / "trunk" for name in matched["participant_id"]}
+            roles = ("water", "fat", "labels")
+            images = {name: {role: home / f"{role}.nii.gz" for role in roles} for name, home in homes.items()}
+            shown["images_panel"] = draw_panel(matched, images, out)
+            files += figure_files(shown["images_panel"])
         return files, {name: path.relative_to(out).as_posix() for name, path in shown.items()}
 
     def _tasks(self, members: pd.DataFrame, out: Path) -> list["PhantomTask"]:
@@ -246,6 +256,15 @@ def choose_members(table: pd.DataFrame, n: int) -> pd.DataFrame:
         pool = turn if len(turn) else free
         taken.append((pool["intermat_percent"] - target).abs().idxmin())
     return complete.loc[taken].sort_values("intermat_percent")
+
+
+def _with_matched(table: pd.DataFrame, n: int, matched: pd.DataFrame | None) -> pd.DataFrame:
+    """Return n members: those of the images panel, and others who span the range, ordered by InterMAT."""
+    if matched is None:
+        return choose_members(table, n)
+    shown = table[table["participant_id"].isin(matched["participant_id"])]
+    others = choose_members(table.drop(index=shown.index), n - len(shown))
+    return pd.concat([shown, others]).sort_values("intermat_percent")
 
 
 def saved_phantom(task: PhantomTask) -> tuple[dict[str, Path], pd.DataFrame]:

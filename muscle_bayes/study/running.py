@@ -15,6 +15,8 @@ from muscle_bayes.study.fitting import MadeFit, make_fit
 from muscle_bayes.study.folder import StudyFolder, StudyRun
 from muscle_bayes.study.lock import code_version, fingerprint
 from muscle_bayes.study.measuring import FAILURE_COLUMNS, Measured, measure_people, write_measured
+from muscle_bayes.study.panel import STAGE as PANEL
+from muscle_bayes.study.panel import panel_of_scans
 from muscle_bayes.study.people import people_of
 from muscle_bayes.study.progress import Progress
 from muscle_bayes.study.settings import FitSection, Study, load_study
@@ -69,7 +71,8 @@ def run(
     shown = phantoms(cohort, folder) if phantoms is not None else _kept_phantoms(folder)
     fits = [make_fit(folder, cohort, section, model, study.sensitivity_of(section)) for section, model in models]
     across = across_fits(folder, fits)
-    report = _report(folder, cohort, fits, failures, shown, across)
+    panel = panel_of_scans(folder, cohort, measured)
+    report = _report(folder, cohort, fits, failures, shown, across, panel)
 
     folder.lock.keep_only(folder.stages)
     folder.write_lock()
@@ -189,6 +192,7 @@ def _report(
     failures: pd.DataFrame,
     phantoms: Phantoms | None,
     across: Across,
+    panel: dict[str, Path],
 ) -> Path:
     """Write the report where anything in it has changed."""
     study, out = folder.study, folder.out
@@ -201,6 +205,7 @@ def _report(
         across.files,
         failures.to_dict(orient="records"),
         folder.lock.outputs("phantoms") if phantoms is not None else None,
+        folder.lock.outputs(PANEL) if panel else None,
         truth,
     ]
     wanted = fingerprint(*parts, code_version("report", "estimands"))
@@ -224,7 +229,7 @@ def _report(
         truth=truth,
         exposure=cohort.exposure,
         tables=across.tables,
-        figures=across.figures,
+        figures={**across.figures, **panel},
     )
     written = write_report(results)
     readable = write_reading_tables(results)
