@@ -65,6 +65,8 @@ def compare(
     UnconvergedFitError
         Where a fit failed its gate and `allow_unconverged` is False.
     """
+    if not isinstance(fits, Mapping):
+        raise EstimandError("compare", "the fits have no names", "Give a mapping: {'ML': ml, 'Bayes': fit}")
     _require_one_model(fits)
     for fit in fits.values():
         fit.require_converged(allow_unconverged)
@@ -95,7 +97,7 @@ def compare(
         "sources": list(dict.fromkeys(frame["source"])),
         "baseline": next(iter(fits)),
         "fits": {name: fit.provenance() for name, fit in fits.items()},
-        "notes": notes_on(fits, found, tables, frame),
+        "notes": notes_on(fits, found, tables, frame, [column.label for column in first.recipe.columns]),
     }
     return frame
 

@@ -1,11 +1,12 @@
 """Why estimates of one model differ where they do, in sentences with the numbers of the comparison at hand."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from muscle_bayes.estimands.external import plain_name
 from muscle_bayes.estimands.rounding import estimate_text, number_text
 from muscle_bayes.inference.references import Reference
 
@@ -14,7 +15,11 @@ FEW_SITES = 10
 
 
 def notes_on(
-    fits: Mapping[str, Any], references: Mapping[str, Reference | str], external: Mapping[str, Any], frame: pd.DataFrame
+    fits: Mapping[str, Any],
+    references: Mapping[str, Reference | str],
+    external: Mapping[str, Any],
+    frame: pd.DataFrame,
+    columns: Sequence[str],
 ) -> list[str]:
     """Say where the estimates of a comparison should differ, and why.
 
@@ -28,6 +33,8 @@ def notes_on(
         Coefficients of other software.
     frame : pandas.DataFrame
         Of `compare`.
+    columns : sequence of str
+        Names of the model's coefficients, which an external table is searched for.
 
     Returns
     -------
@@ -46,7 +53,7 @@ def notes_on(
     notes += _on_priors(bayes)
     notes += _on_engines(bayes, frame)
     notes += [found.note if isinstance(found, Reference) else found for found in references.values()]
-    notes += _on_external(external, frame)
+    notes += _on_external(external, frame, columns)
     return notes
 
 
@@ -68,8 +75,9 @@ def _on_sites(bayes: Mapping[str, Any], likelihood: Mapping[str, Any], frame: pd
             notes.append(
                 f"{len(sites)} sites say little about how much sites differ. {name} takes its best guess of the site SD "
                 f"({number_text(fit.maximum.site_sd, decimals=2)}) as known; {other} keeps what is not known: "
-                f"{estimate_text(spread.loc[other].to_dict())}, with its half-normal prior of scale {prior:g}. So the intercept, the "
-                "risk at a new site and the SD itself are wider in the posterior; odds ratios within sites hardly differ."
+                f"{estimate_text(spread.loc[other].to_dict())}, with its half-normal prior of scale {prior:g}. So the "
+                "intercept, the risk at a new site and the SD itself are wider in the posterior; odds ratios within sites "
+                "hardly differ."
             )
     return notes
 
@@ -123,9 +131,17 @@ def _on_engines(bayes: Mapping[str, Any], frame: pd.DataFrame) -> list[str]:
     return notes
 
 
-def _on_external(external: Mapping[str, Any], frame: pd.DataFrame) -> list[str]:
+def _on_external(external: Mapping[str, Any], frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     notes = []
-    for name in external:
+    for name, table in external.items():
+        known = {plain_name(column): column for column in columns}
+        strange = [index for index in table.index if index not in known and index not in {"intercept", "const"}]
+        if strange:
+            sought = ", ".join(column for plain, column in known.items() if plain not in table.index)
+            notes.append(
+                f"{name} holds {', '.join(strange)}, which the model has no coefficient for"
+                + (f"; it was searched for {sought}. Rename the rows to match." if sought else ".")
+            )
         rows = frame[(frame["source"] == name) & (frame["estimand"] == "odds ratio")]
         empty = list(dict.fromkeys(rows.loc[rows["estimate"].isna(), "label"]))
         if empty:

@@ -78,11 +78,7 @@ def read_external(name: str, table: str | Path | pd.DataFrame) -> pd.DataFrame:
     if "effect" in raw.columns:
         # broom.mixed lists the SDs of the random effects below the coefficients.
         raw = raw[raw["effect"].astype(str) == "fixed"]
-    numbers = {
-        ours: pd.to_numeric(raw[theirs], errors="coerce").to_numpy(dtype=float)
-        for ours, theirs in found.items()
-        if theirs is not None and ours != "term"
-    }
+    numbers = {ours: _numbers(raw[theirs]) for ours, theirs in found.items() if theirs is not None and ours != "term"}
     texts = raw[found["term"]].astype(str)
     if np.isnan(numbers["estimate"]).any():
         bad = texts[np.isnan(numbers["estimate"])].iloc[0]
@@ -103,6 +99,13 @@ def read_external(name: str, table: str | Path | pd.DataFrame) -> pd.DataFrame:
         twice = texts.iloc[int(np.argmax(index.duplicated()))]
         raise EstimandError(where, f"the coefficient {twice!r} stands there twice", "Leave one of them out")
     return pd.DataFrame({"estimate": estimate, "lower": lower, "upper": upper}, index=index)
+
+
+def _numbers(column: pd.Series) -> np.ndarray:
+    """Return numbers, with a decimal comma as well, as R's ``write.csv2`` has them; NaN where a cell holds none."""
+    if not pd.api.types.is_numeric_dtype(column):
+        column = column.astype(str).str.replace(",", ".", regex=False)
+    return pd.to_numeric(column, errors="coerce").to_numpy(dtype=float)
 
 
 def _log(values: np.ndarray, where: str) -> np.ndarray:

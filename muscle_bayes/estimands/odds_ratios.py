@@ -238,7 +238,10 @@ def _contrasts(variable: Variable, fit: Any, per: float | None) -> list[tuple[An
             return [(-span / 2, span / 2, f"{_z(span / 2)} against {_z(-span / 2)} ({size})", None)]
         # Around the mean, as a curved one is compared; a straight one loses nothing by it.
         return [(-span / 2, span / 2, f"per {span:g} Z ({size})", None)]
-    return [(variable.reference, variable.reference + 1.0, f"per 1 {variable.unit or 'unit'}", None)]  # type: ignore[operator]
+    # `per` speaks of Z-scores; an exposure in its own unit has the contrast that its model states.
+    step = fit.model.exposures[variable.name].contrast if variable.name in fit.model.exposures else 1.0
+    words = f"per {step:g} {variable.unit or ('unit' if step == 1 else 'units')}"
+    return [(variable.reference, variable.reference + step, words, None)]  # type: ignore[operator]
 
 
 def _z(value: float) -> str:

@@ -104,7 +104,9 @@ def optimism(
         each = training - test
         found, mcse = each.mean(axis=0), each.std(axis=0, ddof=1) / np.sqrt(len(each))
         free = [i for i, name in enumerate(MEASURES) if not name.startswith("calibration")]
-        limits[:, free] = (np.quantile(training, [0.025, 0.975], axis=0) - found)[:, free]
+        # Refits look better on their own samples twice over, so that their level is no guide: only their spread is taken.
+        around = np.quantile(training, [0.025, 0.975], axis=0) - training.mean(axis=0)
+        limits[:, free] = (apparent - found + around)[:, free]
         limit_errors[:, free] = _limit_errors(training)[:, free]
         corrected, runs = apparent - found, len(each)
     else:

@@ -322,7 +322,9 @@ def _ticks(fit: Any, variable: Variable, ticks: Mapping[str, Sequence[float]]) -
     quantiles = fit.support.quantiles
     # From the 1st to the 99th percentile, rounded outward but never beyond anyone's value.
     low, high, smallest, largest = (variable.to_raw(float(quantiles.loc[variable.name, q])) for q in (0.01, 0.99, 0, 1))
-    values = pretty(low, high) if variable.scale not in INVERSES else _rounded(equal_steps(low, high, 10, variable.scale))
+    values = (
+        pretty(low, high) if variable.scale not in INVERSES else _rounded(equal_steps(low, high, 10, variable.scale))
+    )
     kept = values[(values >= smallest) & (values <= largest)]
     return kept if len(kept) > 1 else np.array([low, high])
 

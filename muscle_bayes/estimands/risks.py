@@ -218,7 +218,8 @@ def _move(
         words = {"low": variable.stated(low), "high": variable.stated(high)}
         return low, high, words | {"contrast": f"{words['high']} against {words['low'].split(' = ')[1]}"}
     span = per
-    if span is None:
+    # `per` speaks of Z-scores: an exposure in its own unit has the contrast that its model states, as in `odds_ratios`.
+    if span is None or variable.kind == "numeric":
         span = fit.model.exposures[variable.name].contrast if variable.name in fit.model.exposures else 2.0
     half, unit = span / 2, " Z" if variable.kind == "standardised" else ""
     own = persons[variable.name]

@@ -76,6 +76,7 @@ def subgroups(
     Wang et al. 2007, N Engl J Med 357, 2189-2194, on what reports of subgroups owe their readers; Jones et al. 2011, Clin Trials
     8, 129-143, on partial pooling of them.
     """
+    by = [by] if isinstance(by, str) else by
     overall = _overall(fit_or_model, cohort, draws, seed)
     overall.require_converged(allow_unconverged)
     if not overall.model.exposures:

@@ -61,7 +61,9 @@ class Diagnostics:
     @property
     def verdict(self) -> str:
         """The verdict and the measures in one line."""
-        measures = ", ".join(f"{name} {_short(value)}" for name, value in self.measures.items())
+        measures = ", ".join(
+            f"{name} {f'{value:.3f}' if 'R-hat' in name else _short(value)}" for name, value in self.measures.items()
+        )
         return f"{'passed' if self.passed else 'FAILED'}: {measures}"
 
     def __str__(self) -> str:

@@ -83,6 +83,8 @@ def fit(
         )
     if method not in ("auto", "nuts", "laplace", "pymc", "ml"):
         raise InvalidValueError("method", f"there is no engine {method!r}", "Take auto, laplace, nuts, pymc or ml")
+    if seed < 0:
+        raise InvalidValueError("seed", f"{seed} is negative", "Take a whole number from 0")
     design = model.design(cohort)
     reuse = ""
     if method != "ml":
@@ -109,7 +111,8 @@ def _certified_or_sampled(model: Model, design: Design, *, draws: int, seed: int
     """Take the Laplace posterior where it vouches for itself, else sample, and say why."""
     try:
         result = run_laplace(model, design, draws=draws, seed=seed)
-        if result.diagnostics.passed:
+        # An outcome that never varies is refused whatever the engine: no need to sample for it.
+        if result.diagnostics.passed or design.y.min() == design.y.max():
             return result
         reasons = "; ".join(finding.text for finding in result.diagnostics.findings)
         why = f"the Laplace posterior was not certified: {reasons}"

@@ -83,6 +83,8 @@ def load_fit(path: str | Path, cohort: Any = None) -> Fit:
         Where the file is none of ours, or the cohort is not the one that was fitted.
     """
     path = Path(path)
+    if not path.is_file():
+        raise FitFileError(str(path), "there is no such file", "Give a file that fit.save wrote")
     try:
         with xr.open_datatree(path, engine="h5netcdf") as opened:
             tree = opened.load()
@@ -161,7 +163,9 @@ def _describe(fit: Fit, *, rows: bool) -> dict[str, Any]:
         "events": fit.events,
         "simulated": fit.simulated,
         "data_hash": fit.data_hash,
-        "hashed_columns": list(dict.fromkeys([fit.model.parsed_event.column, *recipe.raw_columns, *recipe.group_columns])),
+        "hashed_columns": list(
+            dict.fromkeys([fit.model.parsed_event.column, *recipe.raw_columns, *recipe.group_columns])
+        ),
         "recipe": {
             "common": recipe.common,
             "terms": recipe.terms,

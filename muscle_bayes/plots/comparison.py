@@ -1,11 +1,13 @@
 """Comparison of methods: for each odds ratio, every estimate of it under the other."""
 
+import re
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from muscle_bayes.errors import EstimandError
+from muscle_bayes.inference.references import FEW_CLUSTERS, LABELS
 from muscle_bayes.plots.forest_panels import forest_panels
 from muscle_bayes.plots.style import TWO_COLUMNS, house_style, sample_text
 
@@ -51,11 +53,14 @@ def comparison(
         raise EstimandError(f"show={show!r}", "the comparison has no such rows", "Take show='all'")
     attrs, baseline = result.attrs, str(result.attrs["baseline"])
     lines: list[dict[str, Any]] = []
+    clustered = set() if attrs["sites"] >= FEW_CLUSTERS else {LABELS["gee"], LABELS["cluster_robust"]}
     for (_, contrast), group in rows.groupby(["term", "contrast"], sort=False):
         label = str(group["label"].iloc[0])
         lines.append({"heading": label if show == "sites" else f"{label}, {_short(contrast, width_mm)}"})
         for row in group.to_dict("records"):
-            lines.append({"label": row["source"], "rows": {"": _shown(row)}, "hollow": row["kind"] != _POSTERIOR})
+            few = row["source"] in clustered
+            label = f"{row['source']} †" if few else row["source"]
+            lines.append({"label": label, "rows": {"": _shown(row)}, "hollow": row["kind"] != _POSTERIOR})
     axis = "Odds against the mean of the sites (log scale)" if show == "sites" else "Odds ratio (log scale)"
     caption = (
         f"{sample_text(attrs)}. 95 % intervals: equal-tailed around the posterior median, Wald or Student's t around the "
@@ -63,6 +68,8 @@ def comparison(
     )
     if width_mm >= 120:
         caption += f" ×: width of the interval against that of {baseline}, on the log scale."
+    if clustered & set(rows["source"]):
+        caption += f" †: clustered by {attrs['sites']} sites, which is too few: the interval can be far too narrow or too wide."
     if show == "sites":
         caption += " Maximum likelihood gives its sites' modes no interval here."
     heading = title if title is not None else f"{attrs.get('outcome', '')}: methods compared"
@@ -80,7 +87,8 @@ def comparison(
 
 
 def _short(contrast: Any, width_mm: float) -> str:
-    return str(contrast).split(" (")[0] if width_mm < 120 else str(contrast)
+    """Return a contrast without its size in raw units, where there is no room for it; where it holds is kept."""
+    return re.sub(r" \((?:[^()]|\([^()]*\))*\)", "", str(contrast)) if width_mm < 120 else str(contrast)
 
 
 def _shown(row: dict[Any, Any]) -> dict[str, Any]:

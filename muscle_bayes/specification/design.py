@@ -160,6 +160,12 @@ def _restricted(model: Model, frame: pd.DataFrame, flow: pd.DataFrame) -> tuple[
 def _standardisation(frame: pd.DataFrame, source: str, over: str) -> Standardisation:
     """Return mean and SD of a column, over everyone and within groups."""
     raw = as_numbers(frame[source])
+    if np.isinf(raw).any():
+        raise InvalidValueError(
+            f"column {source!r}",
+            f"{int(np.isinf(raw).sum())} values are infinite, so that it has no Z-scores",
+            "Make them missing, or mend the table",
+        )
     mean = float(raw.mean())
     if over == "all":
         return Standardisation(source, mean, _spread(raw, f"column {source!r}"))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from muscle_bayes.errors import ModelFileError
+from muscle_bayes.errors import InvalidValueError, ModelFileError
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq,
@@ -62,6 +62,9 @@ class Event:
         ------
         ModelFileError
             Where the outcome is ordered.
+        InvalidValueError
+            Where the column holds text in place of numbers, or a third value beside those of yes and no: a code for unknown,
+            which would be counted as no.
         """
         if self.sign == ORDERED:
             raise ModelFileError(
@@ -73,7 +76,26 @@ class Event:
         if isinstance(self.value, str):
             compared = _OPERATORS[self.sign](column.astype("str").to_numpy(dtype=object), self.value)
         else:
-            numbers = pd.to_numeric(column).to_numpy(dtype=float, na_value=np.nan)
+            try:
+                numbers = pd.to_numeric(column).to_numpy(dtype=float, na_value=np.nan)
+            except (ValueError, TypeError) as error:
+                found = [value for value in dict.fromkeys(column.dropna()) if isinstance(value, str)]
+                raise InvalidValueError(
+                    f"column {self.column!r}",
+                    f"it holds text such as {found[0]!r} where the event {self} needs numbers" if found else f"{error}",
+                    f"Write the event as text, such as event = '{self.column} == \"{found[0]}\"'"
+                    if found
+                    else "Mend the table",
+                ) from error
+            values = np.unique(numbers[np.isfinite(numbers)])
+            # Of an event "equals 1" the column is a yes or no; one that equals 4 was picked out of a scale on purpose.
+            if self.sign in {"==", "!="} and self.value in {0.0, 1.0} and len(values) > 2:
+                strange = next(value for value in values[::-1] if value not in {0.0, self.value})
+                raise InvalidValueError(
+                    f"column {self.column!r}",
+                    f"it holds {len(values)} different values, and the event {self} would count {strange:g} as one of two",
+                    "Make codes for unknown missing, or state an event with >= or <=, such as 'pain_nrs >= 4'",
+                )
             compared = _OPERATORS[self.sign](numbers, self.value)
         return np.where(missing, np.nan, np.asarray(compared, dtype=float))
 

@@ -100,7 +100,8 @@ def with_profile(fit, rows, sizes):
     """Return the same fit with other blocks of persons."""
     support = SimpleNamespace(**{**vars(fit.support), "profile": np.asarray(rows), "profile_n": np.asarray(sizes)})
     copy = SimpleNamespace(**{**vars(fit), "support": support})
-    for name in ("coefficients", "site_effects", "site_sd", "group_effects", "group_sds", "mcse", "require_converged", "provenance"):
+    draws = ("coefficients", "site_effects", "site_sd", "group_effects", "group_sds")
+    for name in (*draws, "mcse", "require_converged", "provenance"):
         setattr(copy, name, getattr(fit, name))
     return copy
 

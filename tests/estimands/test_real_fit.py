@@ -1,9 +1,11 @@
 """The estimands on a real Fit, against ArviZ and statsmodels, and on one that was loaded without its persons."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
 
+import muscle_bayes as mb
 from muscle_bayes.errors import EstimandError
 from muscle_bayes.estimands import interaction, nomogram, odds_ratio_surface, odds_ratios, risks
 from muscle_bayes.inference import fit as fit_model
@@ -85,3 +87,14 @@ def test_a_pilot_of_twelve_gets_odds_ratios_and_typed_refusals_of_the_rest(small
         nomogram(fit, allow_unconverged=True)
     with pytest.raises(EstimandError, match="support no cell"):
         odds_ratio_surface(fit, allow_unconverged=True)
+
+
+def test_an_exposure_in_its_own_unit_has_its_models_contrast(small_table: pd.DataFrame) -> None:
+    """Odds ratio and risks state the same contrast, 5 kg/m2, and the odds ratio is that of five units."""
+    exposure = {"bmi_kg_m2": {"contrast": 5, "adverse": "high"}}
+    model = mb.Model(formula="cbp ~ bmi_kg_m2 + (1|site)", exposures=exposure)
+    fit = mb.fit(model, small_table, method="ml")
+    row = mb.odds_ratios(fit).iloc[0]
+    assert row["contrast"] == "per 5 kg/m²"
+    assert row["estimate"] == pytest.approx(np.exp(5 * fit.maximum.coefficients[1]))
+    assert mb.risks(fit)["contrast"].iloc[-1] == "BMI: own value + 2.5 against − 2.5"

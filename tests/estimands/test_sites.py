@@ -26,7 +26,7 @@ def probabilities(fit, site, index=None, persons=1):
 def test_known_site_adds_its_own_effect(fit) -> None:
     got = probabilities(fit, "known", np.array([0, 2]), persons=2)
     intercept = fit.coefficients()[:, :1]
-    np.testing.assert_allclose(got, scipy_expit(intercept + [-0.2, 0.3]))
+    np.testing.assert_allclose(got, scipy_expit(intercept + np.array([-0.2, 0.3])))
 
 
 def test_typical_site_adds_nothing(fit) -> None:
@@ -49,7 +49,7 @@ def test_marginal_site_is_the_integral_over_site_effects(make_fit, sd: float) ->
     fit = make_fit(site_sd=sd, draws=10)
     got = probabilities(fit, "marginal")
     for value, a in zip(got[:, 0], fit.coefficients()[:, 0], strict=True):
-        assert value == pytest.approx(quad(lambda z: scipy_expit(a + sd * z) * norm.pdf(z), -8, 8)[0], abs=1e-6)
+        assert value == pytest.approx(quad(lambda z, a=a: scipy_expit(a + sd * z) * norm.pdf(z), -8, 8)[0], abs=1e-6)
 
 
 def test_sites_that_a_fit_cannot_speak_about_are_refused(fit, make_fit) -> None:
