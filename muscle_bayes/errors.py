@@ -26,7 +26,9 @@ class MuscleBayesError(Exception):
 
     def __init__(self, where: str, problem: str, remedy: str) -> None:
         self.where, self.problem, self.remedy = where, problem, remedy
-        super().__init__(f"{where}: {problem.rstrip('.')}. {remedy.rstrip('.')}.")
+        # Several problems stand one a line; what to do about all of them then stands on its own line too.
+        between = "\n" if "\n" in problem else " "
+        super().__init__(f"{where}: {problem.rstrip('.')}.{between}{remedy.rstrip('.')}.")
 
     def __reduce__(self) -> tuple[type["MuscleBayesError"], tuple[str, str, str]]:
         # Without this an error raised in a worker process cannot be unpickled in the parent.

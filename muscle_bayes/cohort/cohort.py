@@ -186,6 +186,7 @@ def make_cohort(
     notes: tuple[str, ...],
     sources: Mapping[str, Mapping[str, str]],
     attrs: Mapping[Any, Any],
+    adipose: str | None = None,
 ) -> Cohort:
     """Put a Cohort together, with its dictionary and the mark of simulated data on the table.
 
@@ -197,6 +198,8 @@ def make_cohort(
         As in Cohort.
     attrs : mapping
         What the participant table said about itself; stays with the table.
+    adipose : str, optional
+        What the dictionary says of adipose tissue in the exposures, as in `describe`; the exposure's own by default.
 
     Returns
     -------
@@ -207,7 +210,7 @@ def make_cohort(
     return Cohort(
         table=table,
         flow=flow,
-        dictionary=describe(table.columns, exposure.adipose),
+        dictionary=describe(table.columns, adipose or exposure.adipose),
         simulated=simulated,
         exposure=exposure,
         notes=notes,

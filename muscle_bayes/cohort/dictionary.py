@@ -48,6 +48,9 @@ _ADIPOSE_WORDS = {
 
 
 _CHOSEN = "by the definition chosen as the exposure"
+#: For exposures that came with the study's own table, without a word on how adipose tissue was told.
+NOT_STATED = "not stated"
+_CHOSEN_WORDS = {**_ADIPOSE_WORDS, NOT_STATED: "as given in the study's table; definition not stated"}
 
 
 def _exposures(suffix: str, how: str) -> tuple[Variable, ...]:
@@ -152,7 +155,7 @@ def describe(columns: Iterable[str], chosen: str | None = None) -> pd.DataFrame:
     columns : iterable of str
         Columns of the table.
     chosen : str, optional
-        Definition of adipose tissue that the unsuffixed exposure columns follow.
+        Definition of adipose tissue that the unsuffixed exposure columns follow, or `NOT_STATED`.
 
     Returns
     -------
@@ -165,6 +168,6 @@ def describe(columns: Iterable[str], chosen: str | None = None) -> pd.DataFrame:
         unit = variable.unit if variable else ""
         text = variable.description if variable else "The study's own column, as given"
         if chosen and name in CHOSEN_EXPOSURES:
-            text = text.replace(_CHOSEN, _ADIPOSE_WORDS[chosen])
+            text = text.replace(_CHOSEN, _CHOSEN_WORDS[chosen])
         rows.append({"column": name, "unit": unit, "description": text})
     return pd.DataFrame(rows, columns=["column", "unit", "description"])

@@ -51,10 +51,10 @@ def raise_problems(problems: Sequence[Problem], where: str) -> None:
         raise only.kind(where=f"{where}, {only.where}", problem=only.problem, remedy=only.remedy)
     kinds = {p.kind for p in problems}
     kind = kinds.pop() if len(kinds) == 1 else TableError
-    text = "; ".join(f"({i}) {p.where}: {p.problem}. {p.remedy}" for i, p in enumerate(problems, start=1))
+    text = "\n".join(f"({i}) {p.where}: {p.problem}. {p.remedy}." for i, p in enumerate(problems, start=1))
     raise kind(
         where=where,
-        problem=f"{len(problems)} problems: {text}",
+        problem=f"{len(problems)} problems:\n{text}",
         remedy="Correct all of them, then read the table again",
     )
 

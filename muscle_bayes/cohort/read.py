@@ -7,7 +7,14 @@ from typing import Any
 import pandas as pd
 
 from muscle_bayes.cohort.cohort import Cohort, make_cohort
-from muscle_bayes.cohort.dictionary import ADIPOSE_DEFINITIONS, CHOSEN_EXPOSURES, VARIABLES, canonical_order, suffixed
+from muscle_bayes.cohort.dictionary import (
+    ADIPOSE_DEFINITIONS,
+    CHOSEN_EXPOSURES,
+    NOT_STATED,
+    VARIABLES,
+    canonical_order,
+    suffixed,
+)
 from muscle_bayes.cohort.exclusions import Flow, apply_exclusions
 from muscle_bayes.cohort.exposure import Exposure
 from muscle_bayes.cohort.files import file_sha256
@@ -41,7 +48,9 @@ def read_cohort(
         Brings the study's names to the canonical ones: `{"alter": "age_years"}`, or with codes
         `{"sex": {"column": "geschlecht", "values": {"w": "female", "m": "male"}}}`; `""` makes a code missing.
     exposure : Exposure or mapping, optional
-        Which measurements are the exposure. Default: autochthonous muscle, left + right, threshold, as labelled.
+        Which measurements are the exposure. Default: autochthonous muscle, left + right, threshold, as labelled. Where the
+        participants carry the exposures themselves, `{"adipose": "threshold"}` says by which definition; otherwise the
+        dictionary says that it is not stated.
     exclusions : sequence of mapping
         `{"name": "pregnant", "column": "pregnancy", "op": "==", "value": 1}`; op is one of == != < <= > >= in not_in
         is_missing.
@@ -77,7 +86,7 @@ def read_cohort(
     table, problems = typed(named, own)
     table["session_id"] = table["session_id"].fillna("")
     validate(table, where, problems, own)
-    notes = [*_nearly_canonical(table), *_shares(table)]
+    notes = _nearly_canonical(table)
 
     flow = Flow(len(table), where)
     if chosen.session is not None and has_sessions:
@@ -93,9 +102,13 @@ def read_cohort(
         notes += joined.notes
     elif exposure is not None:
         table = _carried_definition(table, chosen.adipose, where)
-    table = _derived(table)
+    known = table
+    table = _derived(known)
+    filled = {how: table.loc[rows, "participant_id"] for how, rows in _filled(known, table).items()}
 
     table = apply_exclusions(table, exclusions, flow)
+    counts = {how: int(table["participant_id"].isin(people).sum()) for how, people in filled.items()}
+    notes += [f"{n:,} participant{'s' if n > 1 else ''}: {how}" for how, n in counts.items() if n]
     simulated = (
         measured_simulated
         or bool(attrs.get("simulated"))
@@ -104,8 +117,16 @@ def read_cohort(
     if simulated and "simulated" not in table:
         table["simulated"] = 1.0
     table = _whole_binaries(table)[canonical_order(table.columns)]
+    stated = measurements is not None or simulated or _states_adipose(exposure)
     return make_cohort(
-        table, flow.frame(), simulated=simulated, exposure=chosen, notes=tuple(notes), sources=sources, attrs=attrs
+        table,
+        flow.frame(),
+        simulated=simulated,
+        exposure=chosen,
+        notes=tuple(notes),
+        sources=sources,
+        attrs=attrs,
+        adipose=chosen.adipose if stated else NOT_STATED,
     )
 
 
@@ -121,6 +142,13 @@ def _exposure_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
                 remedy=f"Perhaps you meant {near!r}" if near else f"Use {', '.join(known)}",
             )
     return {k: tuple(v) if k == "pool" else v for k, v in fields.items()}
+
+
+def _states_adipose(exposure: Exposure | Mapping[str, Any] | None) -> bool:
+    """Tell whether the caller said by which definition; an Exposure that only chooses a session does not."""
+    if isinstance(exposure, Exposure):
+        return exposure != Exposure(session=exposure.session)
+    return "adipose" in (exposure or {})
 
 
 def _load(
@@ -140,17 +168,6 @@ def _load(
     table = read_table(path)
     sources[name] = {"file": path.name, "sha256": file_sha256(path)}
     return table.reset_index(drop=True), path.name, table.attrs
-
-
-def _shares(table: pd.DataFrame) -> list[str]:
-    """Return a note for each column in percent that looks like shares of one."""
-    notes = []
-    for name, variable in VARIABLES.items():
-        if variable.unit == "%" and name in table and table[name].notna().sum() >= 10 and table[name].max() <= 1.0:
-            notes.append(
-                f"Column {name!r} is in percent and no value is above 1: if these are shares, multiply them by 100"
-            )
-    return notes
 
 
 def _nearly_canonical(table: pd.DataFrame) -> list[str]:
@@ -227,6 +244,15 @@ def _derived(table: pd.DataFrame) -> pd.DataFrame:
         if lean in table and lmm not in table and "bmi_kg_m2" in table:
             table[lmm] = table[lean] / table["bmi_kg_m2"]
     return table
+
+
+def _filled(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, pd.Series]:
+    """Return the rows whose gap in a column was filled from other columns, by how: no such value was in the table."""
+    made = {
+        "bmi_kg_m2": "BMI computed from height and weight",
+        "activity": "activity category computed from MET minutes",
+    }
+    return {how: before[name].isna() & after[name].notna() for name, how in made.items() if name in before}
 
 
 def _whole_binaries(table: pd.DataFrame) -> pd.DataFrame:

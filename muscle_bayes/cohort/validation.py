@@ -25,6 +25,9 @@ _CODES = {
     "binary": "{'no': 0, 'yes': 1}",
     "number": "{'-99': ''}",
 }
+_MISSING_CODE = "'' makes a code missing"
+#: Fewer values than these may all be below 1 % by chance.
+_FRACTIONS_FROM = 10
 _UNIT_SLIPS = {
     "height_cm": ("metres", 1.0, 2.5, "multiply it by 100"),
     "weight_kg": ("grams", 25_000.0, 350_000.0, "divide it by 1000"),
@@ -89,7 +92,7 @@ def _unreadable(table: pd.DataFrame, variable: Variable, rows: pd.Series, why: s
     remedy = (
         "Export the table with one decimal sign"
         if "mixed" in why
-        else f"Correct the cells, or map codes: {_mapping_hint(variable, own)}"
+        else f"Correct the cells, or map codes: {_mapping_hint(variable, own)} ({_MISSING_CODE})"
     )
     return Problem(InvalidValueError, f"column {name}", problem, remedy)
 
@@ -166,6 +169,7 @@ def validate(
             rows = [r for r in dict.fromkeys(cases["index"]) if r in table.index]
             problems.append(_out_of_definition(table, VARIABLES[str(name)], rows, own or {}))
     problems.extend(_duplicates(table))
+    problems.extend(_fractions(table))
     problems.extend(_inconsistent(table))
     raise_problems(problems, where)
 
@@ -192,10 +196,21 @@ def _out_of_definition(table: pd.DataFrame, variable: Variable, rows: list[int],
     slip = _UNIT_SLIPS.get(name)
     if slip and values.between(slip[1], slip[2]).all():
         return Problem(InvalidValueError, f"column {name}", count, f"These look like {slip[0]}: {slip[3]}")
-    remedy = f"Correct them, or map codes: {_mapping_hint(variable, own)}"
+    remedy = f"Correct them, or map codes: {_mapping_hint(variable, own)} ({_MISSING_CODE})"
     if name == "sex":
         remedy += " (look up in the study's dictionary which code means which)"
     return Problem(InvalidValueError, f"column {name}", count, remedy)
+
+
+def _fractions(table: pd.DataFrame) -> Iterator[Problem]:
+    """Find columns in percent that hold fractions of one: their odds ratios per Z would be right, and every unit wrong."""
+    for name, variable in VARIABLES.items():
+        if variable.unit != "%" or name not in table:
+            continue
+        values = table[name].dropna()
+        if len(values) >= _FRACTIONS_FROM and values.between(0.0, 1.0).all() and values.max() > 0.0:
+            text = f"The column is in percent, and none of its {len(values):,} values is above 1 (mean {values.mean():.3g})"
+            yield Problem(InvalidValueError, f"column {name}", text, "These look like fractions: multiply by 100")
 
 
 def _duplicates(table: pd.DataFrame) -> Iterator[Problem]:

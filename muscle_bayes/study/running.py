@@ -168,7 +168,7 @@ def _cohort(folder: StudyFolder, measured: Measured | None) -> tuple[Cohort, pd.
         participants,
         measurements,
         columns=_columns(study),
-        exposure=study.exposure.exposure() if study.exposure else None,
+        exposure=_exposure_settings(study),
         exclusions=rules,
     )
     cohort.save(out)
@@ -182,7 +182,8 @@ def _cohort(folder: StudyFolder, measured: Measured | None) -> tuple[Cohort, pd.
 
 
 def _exposure_settings(study: Study) -> dict[str, Any] | None:
-    return study.exposure.model_dump() if study.exposure else None
+    """Return what [exposure] says, and only that: a definition that nobody stated must not be reported as stated."""
+    return study.exposure.model_dump(exclude_unset=True) if study.exposure else None
 
 
 def _report(
