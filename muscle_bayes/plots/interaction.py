@@ -1,10 +1,11 @@
 """Interaction of two exposures: the risks of the four cells, and what departs from adding up and from multiplying."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from muscle_bayes.estimands.rounding import estimate_text, probability_text
 from muscle_bayes.plots.style import (
@@ -20,6 +21,7 @@ from muscle_bayes.plots.style import (
     printed_width,
     ratio_ticks,
     sample_text,
+    value_ticks,
     write_caption,
     write_head,
 )
@@ -75,7 +77,7 @@ def interaction(result: pd.DataFrame, *, width_mm: float = TWO_COLUMNS, title: s
             _panel(ax, lines, height, 100.0 if k == 0 and with_risks else 1.0, labels, room)
             ax.set_xlabel(axis, labelpad=1)
             if k == 2 or (k == 0 and not with_risks):
-                _log(ax, lines, gap=0.16 if narrow else 0.1)
+                _log(ax, lines, room, gap=0.16 if narrow else 0.1)
             elif k == 1:
                 ax.axvline(0, color=INK, lw=0.6, zorder=1)
             down = 1 - (y + head - 1) / (25.4 * figure.get_size_inches()[1])
@@ -145,18 +147,18 @@ def _panel(ax: Any, lines: list[dict[str, Any]], height: float, scale: float, la
                     textcoords="offset points", va="center", fontsize=_SIZE, color=colour)  # fmt: skip
     ax.margins(x=0.05)
     low, high = ax.get_xlim()
-    ax.set_xticks([t for t in MaxNLocator(4).tick_values(low, high) if low <= t <= high])
+    ax.set_xticks(value_ticks(ax, low, high, room, 4))
     ax.set_xlim(low, high)
 
 
-def _log(ax: Any, lines: list[dict[str, Any]], *, gap: float) -> None:
+def _log(ax: Any, lines: list[dict[str, Any]], room: float, *, gap: float) -> None:
     known = [line for line in lines if np.isfinite(line["estimate"])]
     low = min([0.95, *(line["lower"] for line in known if line["lower"] > 0)])
     high = max([1.05, *(line["upper"] for line in known)])
     margin = (high / low) ** 0.05
     ax.set_xscale("log")
     ax.set_xlim(low / margin, high * margin)
-    ticks = ratio_ticks(low / margin, high * margin, gap)
+    ticks = ratio_ticks(low / margin, high * margin, gap, room)
     ax.xaxis.set_major_locator(FixedLocator(ticks))
     ax.xaxis.set_major_formatter(FixedFormatter([f"{t:g}" for t in ticks]))
     ax.xaxis.set_minor_locator(NullLocator())
@@ -167,15 +169,26 @@ def _caption(result: pd.DataFrame, *, with_risks: bool) -> str:
     attrs = result.attrs
     kind = "risks with everyone of the analysis set at both levels" if with_risks else "odds ratios"
     site = f" Site: {attrs['site_meaning']}." if with_risks and attrs.get("sites") and attrs.get("site_meaning") else ""
+    suffix, of_what = ("", "standardised risks") if with_risks else (" (odds ratios)", "odds ratios")
     words = (
         f"{sample_text(attrs)}. {method_text(attrs)} a: {kind}, the reference cell first; b, c: both exposures (last cell) "
         f"against neither. RERI: relative excess risk due to interaction; AP: proportion attributable to interaction; S: synergy "
-        f"index, of {'standardised risks' if with_risks else 'odds ratios'}.{site}"
+        f"index, of {of_what}.{site}"
     )
-    shown = [f"RERI{'' if with_risks else ' (odds ratios)'}"]
-    for _, row in result[result["estimand"].isin(shown) & result["prob_gt_null"].notna()].iterrows():
+    for _, row in result[(result["estimand"] == f"RERI{suffix}") & result["prob_gt_null"].notna()].iterrows():
         chance = probability_text(row["prob_gt_null"])
         words += f" P(RERI > 0) {chance if chance[:1] in '<>' else '= ' + chance}."
-    for note in dict.fromkeys(result.loc[result["note"].astype(str).str.startswith("refused"), "note"]):
-        words += f" AP and S are {note}."
+    # Both versions may be refused, with different probabilities: the caption speaks of the one that is drawn.
+    drawn = result["estimand"].isin(f"{name}{suffix}" for name in ("AP", "S"))
+    for note in dict.fromkeys(result.loc[drawn & result["note"].astype(str).str.startswith("refused"), "note"]):
+        words += f" AP and S of {of_what} are {_with_names(str(note), attrs)}."
     return words
+
+
+def _with_names(note: str, attrs: Mapping[Any, Any]) -> str:
+    """Return a note with the level of the exposure that it calls the first or the second."""
+    first, _, second = str(attrs.get("exposed_cell", "")).partition(", ")
+    for which, level in (("first", first), ("second", second)):
+        if level:
+            note = note.replace(f"the {which} exposure alone", f"{level} alone")
+    return note

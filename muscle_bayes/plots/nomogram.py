@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import isotonic_regression
 
 from muscle_bayes.plots.style import (
     BLUE,
@@ -28,6 +29,7 @@ from muscle_bayes.plots.style import (
 
 _FINE, _TEXT = 5.6, 6.5
 _ROW, _TIGHT, _HEADING, _FOLD = 7.4, 6.2, 4.2, 5.0
+_LEADER, _LONGEST_LEADER = 1.4, 4.0
 _PROBABILITIES = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 
 
@@ -79,19 +81,21 @@ class _Row:
     labels: list[str]
     numeric: bool
     supported: np.ndarray
-    heading: str = ""
+    fanned: list[bool]
     height: float = _ROW
     indent: float = 0.0
+    heading: str = ""
 
     @property
     def runs(self) -> list[np.ndarray]:
         """Ticks of each line: an axis that turns goes on in the next line, from the tick where it turns."""
-        return _runs(self.at) if self.numeric else [np.arange(len(self.at))]
+        return _lines(self.at, self.numeric)
 
     @property
-    def fold(self) -> float:
-        """Height of the further lines, in mm."""
-        return _FOLD * (len(self.runs) - 1)
+    def downs(self) -> np.ndarray:
+        """How far below the row's first axis each line lies, and last where the row ends, in mm."""
+        steps = [_FOLD] * (len(self.runs) - 1) + [0.0]
+        return np.cumsum([0.0, *(step + _LEADER * fan for step, fan in zip(steps, self.fanned, strict=True))])
 
 
 class _Page:
@@ -113,14 +117,9 @@ class _Page:
         if first["unit"] and printed_width(words, _TEXT, "normal" if mark else "bold") > self.left - 3.5:
             words = f"{first['label']}{mark}\n({first['unit']})"
         numeric = bool(axis["value"].notna().all()) and not set(axis["level"]) <= {"no", "yes"}
-        row = _Row(
-            words,
-            first["role"] == "exposure",
-            axis["points"].to_numpy(),
-            list(axis["level"]),
-            numeric,
-            axis["supported"].to_numpy(),
-        )
+        at, labels = axis["points"].to_numpy(), list(axis["level"])
+        fanned = [numeric and _cramped(self.x_points(at[k]), [labels[i] for i in k]) for k in _lines(at, numeric)]
+        row = _Row(words, first["role"] == "exposure", at, labels, numeric, axis["supported"].to_numpy(), fanned)
         if first["held"]:
             leader = self.points[self.points["predictor"] == first["predictor"]]["axis"].min() == first["axis"]
             row.heading = f"{name} at …" if leader else ""
@@ -130,7 +129,7 @@ class _Page:
                 row.heading = f"{name} at {short.split(' = ')[0]} in {unit} …"
             row.words, row.bold = (first["held_short"] if self.narrow else first["held"]), False
             row.indent, row.height = 2.0, _TIGHT + (_HEADING if leader else 0.0)
-        row.height += row.fold
+        row.height += row.downs[-1]
         return row
 
     def x_points(self, points: Any) -> Any:
@@ -156,18 +155,18 @@ def _draw(ax: Any, page: _Page, height: float) -> None:
     y += 2.0
     for row in page.rows:
         y += row.height
-        first = y - row.fold
+        first = y - row.downs[-1]
         if row.heading:
             _words(ax, first - _TIGHT + 1.0, row.heading, bold=True)
         _words(ax, first, row.words, bold=row.bold, indent=row.indent)
         if row.numeric:
             at = page.x_points(row.at)
             for line, run in enumerate(row.runs):
-                down = first + _FOLD * line
+                down = first + row.downs[line]
                 labels = [row.labels[k] for k in run]
                 _axis(ax, page, down, at[run], labels, supported=row.supported[run])
                 if line:
-                    ax.plot([at[run[0]]] * 2, [down - _FOLD, down], color=GREY, lw=0.5, ls=":", zorder=2)
+                    ax.plot([at[run[0]]] * 2, [first + row.downs[line - 1], down], color=GREY, lw=0.5, ls=":", zorder=2)
         else:
             _categories(ax, y, page.x_points(row.at), row.labels)
     _probability(ax, page, y + _ROW + 2)
@@ -250,12 +249,8 @@ def _axis(
         )
     side = -1 if above else 1
     shown = _labels_that_fit(x, labels)
-    if shown.sum() <= 2 < len(x) and np.ptp(x) < 8.0:
-        # An axis too short for two labels: its ends as one, so that a reader sees that the predictor hardly matters here.
-        text = f"{labels[0]} to {labels[-1]}"
-        ax.text(x.mean(), y + side * 1.2, text, ha="center", va="bottom" if above else "top", fontsize=_FINE)
-        ends = x.min() - 0.3, x.max() + 0.3
-        ax.plot(ends, [y, y], color=INK, lw=2.0, zorder=3, solid_capstyle="butt")
+    if _cramped(x, labels):
+        _fan(ax, page, y, x, labels, supported)
         return
     for k, (at, text) in enumerate(zip(x, labels, strict=True)):
         colour = INK if supported[k] else GREY
@@ -264,6 +259,38 @@ def _axis(
             ax.text(
                 at, y + side * 1.2, text, ha="center", va="bottom" if above else "top", fontsize=_FINE, color=colour
             )
+
+
+def _cramped(x: np.ndarray, labels: list[str]) -> bool:
+    """Say whether an axis has no room for three labels, though it has that many ticks."""
+    return bool(_labels_that_fit(x, labels).sum() <= 2 < len(x))
+
+
+def _fan(ax: Any, page: _Page, y: float, x: np.ndarray, labels: list[str], supported: np.ndarray) -> None:
+    """Write the labels of a short axis side by side beneath it, each with a line to its tick."""
+    order = np.argsort(x, kind="stable")
+    widths = np.array([printed_width(text, _FINE) for text in labels])
+    for count in range(len(x), 1, -1):
+        # Both ends stay; the ticks between them are thinned until no line is long.
+        kept = order[np.unique(np.round(np.linspace(0, len(x) - 1, count)).astype(int))]
+        apart = np.cumsum([0.0, *((widths[kept][:-1] + widths[kept][1:]) / 2 + 1.1)])
+        # Nearest places in the same order that are far enough apart: an isotonic regression once the distances are taken off.
+        centres = isotonic_regression(x[kept] - apart).x + apart
+        centres += max(page.left - 0.5 - (centres[0] - widths[kept[0]] / 2), 0.0)
+        centres -= max(centres[-1] + widths[kept[-1]] / 2 - page.width + 0.5, 0.0)
+        if np.abs(centres - x[kept]).max() <= _LONGEST_LEADER:
+            break
+    for at, held in zip(x, supported, strict=True):
+        ax.plot([at, at], [y, y + 0.7], color=INK if held else GREY, lw=0.4, zorder=3)
+    for k, centre in zip(kept, centres, strict=True):
+        colour = INK if supported[k] else GREY
+        ax.plot([x[k], centre], [y + 0.7, y + 1.1 + _LEADER], color=colour, lw=0.35, zorder=3)
+        ax.text(centre, y + 1.4 + _LEADER, labels[k], ha="center", va="top", fontsize=_FINE, color=colour)
+
+
+def _lines(x: np.ndarray, numeric: bool) -> list[np.ndarray]:
+    """Return the ticks of each line of an axis; categories have one."""
+    return _runs(x) if numeric else [np.arange(len(x))]
 
 
 def _runs(x: np.ndarray) -> list[np.ndarray]:

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import MaxNLocator
 
 from muscle_bayes.plots.style import (
     BLUE,
@@ -19,6 +18,8 @@ from muscle_bayes.plots.style import (
     new_figure,
     printed_width,
     sample_text,
+    value_ticks,
+    wrapped_lines,
     write_caption,
     write_head,
 )
@@ -41,20 +42,27 @@ def risks(result: pd.DataFrame, *, width_mm: float = TWO_COLUMNS, title: str | N
     Returns
     -------
     matplotlib Figure
-        Open dots: the lower exposure, filled ones: the higher. Populations beyond the support of the data are marked.
+        Open dots: the lower exposure (of a category or a curve: the reference), filled ones: the higher.
+        Populations beyond the support of the data are marked.
     """
     attrs, narrow = result.attrs, width_mm < 120
     lines = _lines(result, narrow=narrow)
     caption = _caption(result)
-    heights = [_HEAD if "heading" in line else _LINE for line in lines]
     labels = max(printed_width(line.get("heading") or line["label"], _SIZE, "bold") for line in lines) + 3
-    if narrow:
-        labels = min(labels, 24.0)
+    # Headings may go on above the risks, the populations' names may not.
+    names = max(printed_width(line["label"], _SIZE, "bold") for line in lines if "label" in line) + 3
+    labels = min(labels, 24.0 if narrow else max(names, 54.0))
     texts = [line["difference"]["text"] for line in lines if "difference" in line]
     numbers = 0.0 if narrow else max(printed_width(text, _SIZE) for text in texts) + 4
-    top, gap, height = 14.0, 8.0, sum(heights)
+    top, gap = 14.0, 8.0
     below = CAPTION_LINE * len(caption_lines(caption, width_mm)) + 4
     room = width_mm - labels - numbers - gap - 4
+    for line in lines:
+        if "heading" in line:
+            # It may run over the risks, where its row is empty, but not into the differences.
+            line["heading"] = "\n".join(wrapped_lines(line["heading"], labels + 0.56 * room + gap - 3, _SIZE, "bold"))
+    heights = [_HEAD + 2.9 * line["heading"].count("\n") if "heading" in line else _LINE for line in lines]
+    height = sum(heights)
     with house_style():
         figure = new_figure(width_mm, top + height + 10 + below, constrained=False)
         levels = axes_at(figure, labels, top, 0.56 * room, height)
@@ -76,13 +84,15 @@ def risks(result: pd.DataFrame, *, width_mm: float = TWO_COLUMNS, title: str | N
                 _risk(levels, line["high"], centre + 0.85, hollow=False)
                 _difference(between, line["difference"], centre, numbers=not narrow)
         between.axvline(0, color=INK, lw=0.6, zorder=1)
-        for ax in (levels, between):
+        for ax, share in ((levels, 0.56), (between, 0.44)):
             ax.margins(x=0.06)
             low, high = ax.get_xlim()
-            ax.set_xticks([t for t in MaxNLocator(4 if narrow else 6).tick_values(low, high) if low <= t <= high])
+            ax.set_xticks(value_ticks(ax, low, high, share * room, 4 if narrow else 6))
             ax.set_xlim(low, high)
         levels.set_title("Risk", fontsize=7, pad=3, loc="left")
-        between.set_title("Difference" if narrow else "Difference, higher less lower", fontsize=7, pad=3, loc="left")
+        between.set_title(
+            "Difference" if narrow else f"Difference, {_difference_words(result)}", fontsize=7, pad=3, loc="left"
+        )
         levels.set_xlabel("Risk (%)", labelpad=1)
         between.set_xlabel("Cases per 1,000" if narrow else "Cases per 1,000 persons", labelpad=1)
         title = title if title is not None else f"{attrs.get('outcome', '')}: standardised risks".strip(": ")
@@ -92,27 +102,41 @@ def risks(result: pd.DataFrame, *, width_mm: float = TWO_COLUMNS, title: str | N
 
 
 def _lines(result: pd.DataFrame, *, narrow: bool) -> list[dict[str, Any]]:
-    """Return one heading an exposure and one line a population, everyone first."""
+    """Return one heading a contrast and one line a population, everyone first."""
     lines: list[dict[str, Any]] = []
     for _, own in result.groupby("term", sort=False):
         difference = own[own["estimand"] == "cases per 1,000"]
-        contrast = str(difference["contrast"].iloc[0])
-        lines.append({"heading": contrast.split(":")[0] if narrow else contrast})
         named = list(dict.fromkeys(own["population"]))
-        # Everyone comes last in the frame, and first in print.
-        for population in [named[-1], *named[:-1]]:
-            rows = own[own["population"] == population]
-            risk = rows[rows["estimand"] == "risk"].set_index("level")
-            lines.append(
-                {
-                    "label": _label(str(population), narrow=narrow)
-                    + (" *" if str(rows["flag"].iloc[0]).startswith("more") else ""),
-                    "low": risk.loc["low"],
-                    "high": risk.loc["high"],
-                    "difference": rows[rows["estimand"] == "cases per 1,000"].iloc[0],
-                }
-            )
+        # A category or a curve has a contrast for each further level; they share the risk at the reference, told once.
+        for k, contrast in enumerate(dict.fromkeys(difference["contrast"].astype(str))):
+            lines.append({"heading": contrast.split(":")[0] if narrow else contrast})
+            # Everyone comes last in the frame, and first in print.
+            for population in [named[-1], *named[:-1]]:
+                rows = own[own["population"] == population]
+                risk = rows[rows["estimand"] == "risk"]
+                between = rows[
+                    (rows["estimand"] == "cases per 1,000") & (rows["contrast"].astype(str) == contrast)
+                ].iloc[0]
+                lines.append(
+                    {
+                        "label": _label(str(population), narrow=narrow)
+                        + (" *" if str(between["flag"]).startswith("more") else ""),
+                        "low": risk[risk["level"] == "low"].iloc[0],
+                        "high": risk[risk["level"] == "high"].iloc[k],
+                        "difference": between,
+                    }
+                )
     return lines
+
+
+def _has_reference(result: pd.DataFrame) -> bool:
+    """Say whether levels are compared with a reference, which need not be the lower one."""
+    known = result[result["estimand"] == "risk"]["contrast"].astype(str)
+    return bool((~known.str.contains("own value")).any())
+
+
+def _difference_words(result: pd.DataFrame) -> str:
+    return "filled less open" if _has_reference(result) else "higher less lower"
 
 
 def _label(population: str, *, narrow: bool) -> str:
@@ -138,12 +162,17 @@ def _difference(ax: Any, row: pd.Series, y: float, *, numbers: bool) -> None:
 def _caption(result: pd.DataFrame) -> str:
     attrs = result.attrs
     flagged = result["flag"].astype(str).str.startswith("more")
-    levels = result[result["estimand"] == "risk"].drop_duplicates(["term", "level"])
+    levels = result[result["estimand"] == "risk"].drop_duplicates(["term", "contrast"])
     stated = "; ".join(dict.fromkeys(str(row["contrast"]) for _, row in levels.iterrows()))
     site = f" Site: {attrs['site_meaning']}." if attrs.get("sites") and attrs.get("site_meaning") else ""
+    dots = "Open: the lower, filled: the higher exposure of everyone"
+    if _has_reference(result):
+        dots = "Open: everyone at the reference level, filled: everyone at the level compared with it"
+        if result["contrast"].astype(str).str.contains("own value").any():
+            dots += "; of other exposures the lower and the higher"
     words = (
         f"{sample_text(attrs)}; risks averaged over {attrs.get('n_averaged', attrs.get('n', 0)):,} persons. "
-        f"{method_text(attrs)} Open: the lower, filled: the higher exposure of everyone ({stated}).{site}"
+        f"{method_text(attrs)} {dots} ({stated}).{site}"
     )
     if flagged.any():
         most = 100 * float(np.nanmax(result["outside_share"]))

@@ -8,12 +8,14 @@ from io import BytesIO
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.textpath import TextPath
+from matplotlib.ticker import MaxNLocator
 
 #: Widths that journals print at, in mm.
 ONE_COLUMN, TWO_COLUMNS = 85.0, 180.0
@@ -68,6 +70,9 @@ RC: dict[Any, Any] = {
 
 #: Height of one line of a caption, in mm.
 CAPTION_LINE = 2.75
+
+#: Least room between two tick labels, in mm: about the width of a figure.
+TICK_GAP = 1.2
 
 _FINE = 5.8
 _MM = 25.4
@@ -251,7 +256,36 @@ def axes_at(figure: Any, left: float, top: float, width: float, height: float, *
     return figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down), **settings)
 
 
-def ratio_ticks(low: float, high: float, gap: float = 0.09) -> list[float]:
+def value_ticks(ax: Any, low: float, high: float, width_mm: float, most: int = 6) -> list[float]:
+    """Return round tick values of a linear axis, as few as their labels have room for.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+        Its x axis says how the labels read.
+    low, high : float
+        Ends of the axis.
+    width_mm : float
+        Length of the axis in print.
+    most : int
+        Most steps between ticks.
+
+    Returns
+    -------
+    list of float
+        Ascending.
+    """
+    size, ticks = float(RC["xtick.labelsize"]), []
+    for steps in range(most, 0, -1):
+        ticks = [float(t) for t in MaxNLocator(steps).tick_values(low, high) if low <= t <= high]
+        widths = [printed_width(text, size) for text in ax.xaxis.get_major_formatter().format_ticks(ticks)]
+        gaps = np.diff(ticks) * width_mm / (high - low) - (np.array(widths[:-1]) + np.array(widths[1:])) / 2
+        if (gaps >= TICK_GAP).all():
+            break
+    return ticks
+
+
+def ratio_ticks(low: float, high: float, gap: float = 0.09, width_mm: float | None = None) -> list[float]:
     """Return round tick values of a logarithmic axis, those that readers look for first.
 
     Parameters
@@ -260,6 +294,8 @@ def ratio_ticks(low: float, high: float, gap: float = 0.09) -> list[float]:
         Positive ends of the axis.
     gap : float
         Smallest distance between two ticks, as a share of the axis.
+    width_mm : float, optional
+        Length of the axis in print: labels are then kept apart too, by their own widths.
 
     Returns
     -------
@@ -268,10 +304,17 @@ def ratio_ticks(low: float, high: float, gap: float = 0.09) -> list[float]:
     """
     first = [1, 2, 0.5, 1.5, 0.67, 3, 0.33, 5, 0.2, 10, 0.1, 20, 0.05, 50, 0.02, 100, 0.01]
     then = [0.8, 1.25, 1.2, 0.9, 1.1, 0.7, 0.6, 1.4, 1.6, 1.8, 0.4, 0.3, 2.5, 4, 0.95, 1.05]
-    length = math.log(high / low)
+    length, size = math.log(high / low), float(RC["xtick.labelsize"])
+
+    def apart(a: float, b: float) -> bool:
+        share = abs(math.log(a / b)) / length
+        if share < gap or width_mm is None:
+            return share >= gap
+        return share * width_mm >= (printed_width(f"{a:g}", size) + printed_width(f"{b:g}", size)) / 2 + TICK_GAP
+
     kept: list[float] = []
     for tick in [*first, *then]:
-        if low <= tick <= high and all(abs(math.log(tick / k)) >= gap * length for k in kept):
+        if low <= tick <= high and all(apart(tick, k) for k in kept):
             kept.append(float(tick))
     return sorted(kept)
 

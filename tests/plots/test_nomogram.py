@@ -1,6 +1,7 @@
 """The printed nomogram: every tick at its points, probability at its total, words that say what it is."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -95,6 +96,28 @@ def test_interacting_exposures_have_one_axis_a_level(look, make_fit) -> None:
 def test_nothing_overlaps_in_print(look, make_fit, width: int, interaction: bool) -> None:
     figure = nomogram(make_nomogram(make_fit(n=4_000, interaction=interaction)), width_mm=width)
     assert look.overlapping(figure) == []
+
+
+@pytest.mark.parametrize("width", [85, 180])
+def test_short_limbs_of_an_axis_that_turns_have_labels_at_their_points(look, result, width: int) -> None:
+    points = result.points.copy()
+    points.attrs = result.points.attrs
+    own = points["variable"] == "intermat_z"
+    value = points.loc[own, "value"].to_numpy()
+    turn = value[3]
+    # Falls by 2 points in three ticks, then rises by 4: neither line has room for its labels.
+    bent = np.where(value < turn, 2 * (turn - value) / (turn - value[0]), 4 * (value - turn) / (value[-1] - turn))
+    points.loc[own, "points"] = bent
+    figure = nomogram(SimpleNamespace(points=points, scale=result.scale), width_mm=width)
+    assert look.overlapping(figure) == []
+    ends = points.loc[own, "level"].iloc[[0, 3, -1]]
+    left, right = (placed(figure, text)[0][0] for text in ("0", "100"))
+    for text, expected in zip(ends, bent[[0, 3, -1]], strict=True):
+        # A label's line begins at its tick and ends where the label stands.
+        at = left + (right - left) * expected / 100
+        lines = [line.get_xdata() for line in figure.axes[0].lines]
+        where = [x for x, _ in placed(figure, text)]
+        assert any(abs(x[0] - at) < 1e-6 and abs(x[1] - w) < 1e-6 and x[0] != x[1] for x in lines for w in where)
 
 
 def test_vector_output_keeps_text(result, tmp_path) -> None:
