@@ -152,7 +152,7 @@ def test_maximum_likelihood_agrees_with_statsmodels(small_table: pd.DataFrame) -
 
 def _chained(rng: np.random.Generator, shift: float, recipe: object) -> Draws:
     base = rng.normal(size=(4, 500))
-    return Draws(base + shift * np.arange(4)[:, None], np.empty((4, 500, 0)), np.empty((4, 500, 0)), None)
+    return Draws(base + shift * np.arange(4)[:, None], np.empty((4, 500, 0)), (), ())
 
 
 def test_gate_closes_on_chains_that_disagree(small_fit: mb.Fit) -> None:
