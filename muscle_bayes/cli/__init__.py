@@ -17,14 +17,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     SystemExit
         0 done, 1 some participants failed, 2 usage, 3 bad input, 4 a fit failed its gate.
     """
+    from muscle_bayes.cli.advice import in_toml
     from muscle_bayes.cli.app import app
     from muscle_bayes.errors import MuscleBayesError
 
     try:
         app(args=arguments)
     except MuscleBayesError as error:
-        # One line, no traceback: where, what is wrong, what to do.
-        print(f"muscle-bayes: {error}", file=sys.stderr)
+        # One line a problem, no traceback: where, what is wrong, what to do.
+        print(f"muscle-bayes: {in_toml(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("muscle-bayes: stopped; the same command goes on from here", file=sys.stderr)

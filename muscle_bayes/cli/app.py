@@ -209,9 +209,11 @@ def fit(
     seed: Seed = 1,
     as_json: Json = False,
 ) -> None:
-    """Fit one model to a table: posterior, odds ratios, figures, report."""
+    """Fit one model to a table with the canonical names: posterior, odds ratios, figures, report."""
+    from muscle_bayes.cli.advice import CANONICAL_ONLY
     from muscle_bayes.cli.console import progress
     from muscle_bayes.cli.printing import print_run
+    from muscle_bayes.errors import TableError
     from muscle_bayes.study import run as run_study
     from muscle_bayes.study.settings import study_from
 
@@ -225,8 +227,13 @@ def fit(
     if priors is not None:
         content["fits"][0]["priors"] = priors  # type: ignore[index]
     study = study_from(content, folder=Path.cwd(), where="muscle-bayes fit")
-    with progress() as shown:
-        made = run_study(study, progress=shown)
+    try:
+        with progress() as shown:
+            made = run_study(study, progress=shown)
+    except TableError as error:
+        if "columns={" not in str(error):
+            raise
+        raise type(error)(error.where, error.problem, f"{error.remedy}. {CANONICAL_ONLY}") from error
     print_run(made, as_json=as_json)
     raise typer.Exit(made.exit_code)
 

@@ -146,7 +146,7 @@ def _pictures(item: FitResults, key: str, number: Numbering) -> list[Section]:
             "under the total. The band is the interval of the probability averaged over participants with that total; a single "
             "person's own interval differs. "
             + (f"Probabilities are for {site}. " if site and item.fit.recipe.site else "")
-            + "For research; not for clinical decisions."
+            + f"As a page to try values on: `figures/{item.name}_nomogram.html`. For research; not for clinical decisions."
         )
         section = Section(f"{key}-nomogram", "Nomogram", [Paragraph(about)])
         caption = f"Nomogram of the probability of {text.in_sentence(item.fit.model.outcome_label)}."

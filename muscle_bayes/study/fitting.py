@@ -227,11 +227,15 @@ def _estimates(
     label, out = section.label, folder.out
     names = ESTIMATES if section.estimates is None else section.estimates
     stage = f"estimates {label}"
-    wanted = fingerprint(posterior, list(names), code_version("estimands"))
+    wanted = fingerprint(posterior, [*names, "flow"], code_version("estimands"))
     if folder.needs(stage, wanted):
         folder.progress.start(stage, len(names))
         made = estimate(load(), cohort, names, told=folder.progress.advance)
-        files = write_tables(made.tables, label, out) + keep_frames(made.tables, out / "fits" / label / "estimates")
+        # Who was analysed, to the complete cases of this model: told of a fit that failed its gate as well.
+        flow = load().flow.copy()
+        flow.attrs["simulated"] = cohort.simulated
+        files = write_tables(made.tables | {"flow": flow}, label, out)
+        files += keep_frames(made.tables, out / "fits" / label / "estimates")
         folder.done(stage, wanted, files, {"tables": list(made.tables), "problems": made.problems})
         folder.progress.finish(f"{len(made.tables)} tables")
     facts = folder.lock.facts(stage)

@@ -9,6 +9,7 @@ import pandas as pd
 from muscle_bayes.cohort import Cohort, read_cohort
 from muscle_bayes.cohort.exposure import Exposure
 from muscle_bayes.cohort.files import file_sha256, whole_file
+from muscle_bayes.errors import TableError
 from muscle_bayes.report.results import Phantoms, StudyResults
 from muscle_bayes.study.across import Across, across_fits
 from muscle_bayes.study.fitting import MadeFit, make_fit
@@ -25,6 +26,10 @@ from muscle_bayes.study.simulating import read_truth
 if TYPE_CHECKING:
     from muscle_bayes.specification import Model
 
+_NO_MEASUREMENTS = (
+    "Check the path; where the participants' table has intermat_percent and lmm_cm3_per_kg_m2 itself, "
+    "delete [measurements] from study.toml"
+)
 #: Makes the phantoms of a demonstration from the cohort, in the study's folder.
 PhantomStage = Callable[[Cohort, StudyFolder], Phantoms]
 
@@ -144,6 +149,8 @@ def _cohort(folder: StudyFolder, measured: Measured | None) -> tuple[Cohort, pd.
     measurements: Path | None = None
     if study.measurements is not None:
         measurements = study.resolve(study.measurements.file)
+        if not measurements.is_file():
+            raise TableError(str(measurements), "There is no such file", _NO_MEASUREMENTS)
     elif measured is not None:
         measurements = out / "measurements.tsv"
     failures = measured.failures if measured is not None else pd.DataFrame(columns=list(FAILURE_COLUMNS), dtype="str")

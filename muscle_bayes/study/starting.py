@@ -32,9 +32,12 @@ age = "age_years"
 sex = { column = "gender", values = { f = "female", m = "male" } }
 # The canonical names: participant_id, session_id, site, sex {female, male}, age_years, height_cm, weight_kg, bmi_kg_m2,
 # activity_met_min_week, activity {moderate, low, high}, diabetes, dyslipidemia, osteoporosis, osteoarthritis, cbp {0, 1},
-# pain_nrs (0 to 10), simulated {0, 1}. A model needs only its own columns; other columns stay as they are.
+# pain_nrs (0 to 10), simulated {0, 1}; and of a finished table intermat_percent (0 to 100, not 0 to 1), lean_cm3 (left and
+# right summed), lmm_cm3_per_kg_m2. A model needs only its own columns; other columns stay as they are.
 
-# Where the muscle comes from: a finished measurement table ...
+# Where the muscle comes from: your participants' table itself, where it has intermat_percent and lmm_cm3_per_kg_m2 (or
+# lean_cm3 and BMI): then delete [measurements], and [exposure] too, or leave in it only what is true of your table.
+# Or a measurement table ...
 [measurements]            # one row a participant, session, muscle and side, as `muscle-bayes quantify` writes them
 file = "measurements.tsv"
 
