@@ -16,6 +16,7 @@ import xarray as xr
 from muscle_bayes.errors import EstimandError, UnconvergedFitError
 from muscle_bayes.inference.diagnostics import Diagnostics
 from muscle_bayes.inference.draws import Draws
+from muscle_bayes.inference.summary_text import summary_text
 from muscle_bayes.inference.support import Support
 from muscle_bayes.specification.model import Model
 from muscle_bayes.specification.recipe import Recipe
@@ -397,7 +398,7 @@ class Fit:
         simulated = " (simulated data)" if self.simulated else ""
         run = f"{self.method}, seed {self.seed}: {self._size}"
         head = f"{self.model.title or self.model.name}{simulated}\n{self.model.parsed}\n{run}"
-        return f"{head}\n{self.diagnostics}\n{self.summary().to_string(float_format=lambda value: f'{value:.3g}')}"
+        return f"{head}\n{self.diagnostics}\n{summary_text(self.summary()).to_string()}"
 
     @property
     def _size(self) -> str:
@@ -406,7 +407,7 @@ class Fit:
 
     def _repr_html_(self) -> str:
         simulated = " <em>(simulated data)</em>" if self.simulated else ""
-        table = self.summary().to_html(float_format=lambda value: f"{value:.3g}")
+        table = summary_text(self.summary()).to_html()
         findings = "".join(f"<li>{finding.kind}: {escape(finding.text)}</li>" for finding in self.diagnostics.findings)
         arviz = "<p>ArviZ shows 89 % unless told: <code>az.summary(fit.posterior, ci_prob=0.95)</code></p>"
         return (
