@@ -20,6 +20,8 @@ def main(arguments: list[str]) -> None:
     compared = mb.compare(fits, references=["fixed_site"], external=external)
 
     exposures = compared[compared["role"] == "exposure"]
+    if compared.attrs["simulated"]:
+        print("SIMULATED DATA")
     print(exposures[["label", "source", "text", "width_ratio"]].round(2).to_string(index=False))
     print(*compared.attrs["notes"], sep="\n")
     mb.plots.comparison(compared).savefig("comparison.png")

@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> None:
 
     row = nomogram.predict(PERSON).iloc[0]
     print(f"One person: {row['text']}. For illustration of associations, not for clinical decisions.")
-    print(f"The page: {page}")
+    print(f"The page: {page}{' (SIMULATED DATA)' if fit.simulated else ''}")
 
 
 if __name__ == "__main__":

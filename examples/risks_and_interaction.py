@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> None:
 
     difference = risks[(risks["estimand"] == "risk difference") & (risks["term"] == "intermat_z")].iloc[0]
     reri = both[both["estimand"] == "RERI"].iloc[0]
-    print(f"Risk difference, InterMAT, {difference['contrast']}: {difference['text']}")
+    print(f"Risk difference, {difference['contrast']}: {difference['text']}")
     print(
         f"RERI: {reri['text']}, P(RERI > 0) = {reri['prob_gt_null']:.2f}{', SIMULATED DATA' if fit.simulated else ''}"
     )
