@@ -43,7 +43,7 @@ def exposure_distributions(
     Raises
     ------
     EstimandError
-        Where persons or columns are not there.
+        Where persons or columns are not there, or no exposure is a number.
     """
     persons = fit.cohort if cohort is None else fit.recipe.standardise(getattr(cohort, "table", cohort))
     if persons is None:
@@ -72,6 +72,12 @@ def exposure_distributions(
             rows += [
                 _row(name, source, column, group, side, bool(k)) | {"p_value": p_value} for k, side in enumerate(sides)
             ]
+    if not rows:
+        raise EstimandError(
+            "distributions",
+            f"no exposure of the model is a number ({', '.join(fit.model.exposures) or 'none'}), and categories have no quantiles",
+            "Compare the risks of the levels instead: mb.risks(fit)",
+        )
     frame = pd.DataFrame(rows)
     for name in COLUMNS:
         if name not in frame:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from muscle_bayes.errors import EstimandError
 from muscle_bayes.estimands import exposure_distributions, odds_ratios, symptom_burden
 from muscle_bayes.plots import distributions as draw_boxes
 from muscle_bayes.plots import subgroups as draw_subgroups
@@ -51,6 +52,13 @@ def test_lines_lie_where_the_frame_says_and_a_missing_one_says_so(look, result) 
     assert "no estimate" in shown
     assert "Sex male: k-hat is 0.9" in shown
     assert "female (n = 900; 180 events)" in shown
+
+
+def test_boxes_of_categories_alone_are_refused(make_fit) -> None:
+    categories = make_fit(n=500)
+    categories.model.exposures = {"activity": None}
+    with pytest.raises(EstimandError, match=r"no exposure of the model is a number \(activity\)"):
+        exposure_distributions(categories, by=["sex"])
 
 
 def test_boxes_and_sizes_are_those_of_the_frame(look, boxes) -> None:
