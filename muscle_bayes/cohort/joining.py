@@ -72,7 +72,8 @@ def join_measurements(
         raise InvalidValueError(
             where=f"{where}, column {carried[0]}",
             problem="The participants already carry the exposure, and measurements are given as well",
-            remedy=f"Drop {', '.join(carried)} from the participants, or leave the measurements out (delete [measurements] in study.toml)",
+            remedy=f"Drop {', '.join(carried)} from the participants, or leave the measurements out "
+            "(delete [measurements] in study.toml)",
         )
     measured = _typed_measurements(measured, exposure, measured_where)
     rows, resolved = chosen_rows(measured, exposure, measured_where)
