@@ -46,4 +46,4 @@ def small_fit(small_table: pd.DataFrame) -> mb.Fit:
 @pytest.fixture(scope="session")
 def pain_fit(small_table: pd.DataFrame) -> mb.Fit:
     """The ordered pain intensity of the small cohort."""
-    return mb.fit("pain_ordinal", small_table, draws=1_000, seed=1)
+    return mb.fit("pain_ordinal", small_table, draws=1_600, seed=1)

@@ -197,7 +197,7 @@ def model_text(model: "Model") -> str:
         lines.append(f"prior     {name}: {prior.stated}{reason}")
     if model.family == "cumulative":
         thresholds = model.priors.thresholds
-        lines.append(f"prior     thresholds: Dirichlet({thresholds.dirichlet:g}) - {thresholds.reason}")
+        lines.append(f"prior     distances of thresholds: {thresholds.stated} - {thresholds.reason}")
     for group in model.parsed.groups:
         for term in [*(["1"] if group.intercept else []), *(":".join(slope) for slope in group.slopes)]:
             spread = model.sd_prior(term, group.factor)

@@ -160,7 +160,7 @@ def _priors(fit: "Fit") -> str:
     ]
     if fit.categories:
         thresholds = fit.model.priors.thresholds
-        said.append(f"thresholds: Dirichlet({thresholds.dirichlet:g}) ({thresholds.reason})")
+        said.append(f"distances of thresholds: {thresholds.stated} ({thresholds.reason})")
     if fit.recipe.site:
         site = fit.model.priors.site_sd
         said.append(f"site SD: half-normal({site.half_normal:g}) ({site.reason})")

@@ -14,7 +14,7 @@ category are sums of slices.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import gammaln
+from scipy.special import betaln, gammaln
 
 from muscle_bayes.inference.density import DENSE_EFFECTS, FACTORS, LOG_2PI
 from muscle_bayes.inference.ordinal_problem import OrdinalProblem
@@ -207,48 +207,70 @@ class OrdinalLikelihood:
         return np.concatenate([sums, np.bincount(self.site[rows], weights[rows], self.problem.n_sites)])
 
 
-def threshold_prior(thresholds: np.ndarray, concentration: float) -> tuple[float, np.ndarray, np.ndarray]:
-    """Log density of thresholds whose category shares at eta = 0 are Dirichlet, with its gradient and information.
+def threshold_prior(
+    free: np.ndarray, concentration: float, middle_mean: float, middle_sd: float
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Log density of thresholds: a normal middle one, and Dirichlet shares on either side of it; gradient and information.
+
+    The distances from the middle threshold are those of a Dirichlet distribution of the category shares given that the middle
+    threshold is 0. They do not know where the thresholds lie, so that thresholds and site effects are not made to slide together.
 
     Parameters
     ----------
-    thresholds : (K - 1,)
-        Ascending.
+    free : (K - 1,)
+        First threshold and logarithms of the gaps. A gap beside an empty category may be far below the digits of a threshold,
+        and keeps its own here.
     concentration : float
         Of every category.
+    middle_mean, middle_sd : float
+        Normal prior of threshold number K // 2, counted from 1.
 
     Returns
     -------
     value : float
-        Density of the thresholds themselves: the Jacobian prod F(c)(1 - F(c)) of the shares is in it.
+        Density of `free`: the Jacobian of the log gaps is in it.
     gradient : (K - 1,)
-        In the thresholds.
+        In `free`.
     information : (K - 1, K - 1)
-        Negative Hessian.
+        Negative Hessian in `free`.
     """
-    t, size = len(thresholds), len(thresholds) + 1
-    below = 1 / (1 + np.exp(-np.clip(thresholds, -700, 700)))
-    log_below, log_above = -np.logaddexp(0, -thresholds), -np.logaddexp(0, thresholds)
-    gaps = np.diff(thresholds)
-    # Each category counts concentration - 1 times as a row at eta = 0 does, and the Jacobian once.
-    extra = concentration - 1
-    value = gammaln(size * concentration) - size * gammaln(concentration)
-    value += (1 + extra) * (log_below + log_above).sum()
-    gradient = (1 + extra) * (1 - 2 * below)
-    information = np.diag(2 * (1 + extra) * below * (1 - below))
-    if extra:
-        with np.errstate(divide="ignore", over="ignore"):
-            value += extra * np.log(-np.expm1(-gaps)).sum()
-            slope = extra / np.expm1(gaps)
-            bend = extra / (np.expm1(gaps) * -np.expm1(-gaps))
-        gradient[1:] += slope
-        gradient[:-1] -= slope
-        at = np.arange(t)
-        information[at[1:], at[1:]] += bend
-        information[at[:-1], at[:-1]] += bend
-        information[at[1:], at[:-1]] -= bend
-        information[at[:-1], at[1:]] -= bend
+    t, lower = len(free), (len(free) + 1) // 2
+    upper, m = t + 1 - lower, lower - 1
+    thresholds, gaps, extra = thresholds_from(free), np.exp(free[1:]), concentration - 1
+    around = thresholds - thresholds[m]
+    below = 1 / (1 + np.exp(-np.clip(around, -700, 700)))
+    # Each category counts concentration - 1 times as a row at eta = 0 does, and the Jacobian of the shares once.
+    value = gammaln((t + 1) * concentration) - (t + 1) * gammaln(concentration)
+    value -= concentration * (np.logaddexp(0, -around) + np.logaddexp(0, around)).sum()
+    # Given the middle threshold: under that Dirichlet the split by it is beta, and this its log odds' density at 0.
+    value += (t + 1) * concentration * np.log(2) + betaln(lower * concentration, upper * concentration)
+    z = (thresholds[m] - middle_mean) / middle_sd
+    value -= 0.5 * z**2 + np.log(middle_sd) + 0.5 * LOG_2PI
+    slope = concentration * (1 - 2 * below)
+    bend = 2 * concentration * below * (1 - below)
+    information = np.diag(bend)
+    information[m, :] -= bend
+    information[:, m] -= bend
+    information[m, m] += bend.sum() + middle_sd**-2.0
+    slope[m] -= slope.sum() + z / middle_sd
+    to_free = np.tril(np.ones((t, t)))
+    to_free[:, 1:] *= gaps
+    gradient, information = to_free.T @ slope, to_free.T @ information @ to_free
+    at = np.arange(1, t)
+    information[at, at] -= gradient[1:]
+    # What depends on one gap alone, and the Jacobian of its logarithm.
+    with np.errstate(over="ignore"):
+        ratio = gaps / np.expm1(gaps)
+    value += free[1:].sum() + extra * _log_share(free[1:], gaps).sum()
+    gradient[1:] += 1 + extra * ratio
+    information[at, at] += extra * ratio * (gaps + ratio - 1)
     return float(value), gradient, information
+
+
+def _log_share(log_gaps: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+    """log(1 - exp(-gap)), also where the gap underflows."""
+    small = log_gaps < -30
+    return np.where(small, log_gaps, np.log(-np.expm1(-np.where(small, 1.0, gaps))))
 
 
 def thresholds_from(free: np.ndarray) -> np.ndarray:
@@ -305,14 +327,14 @@ class OrdinalPosterior:
         problem, t = self.problem, self.problem.n_thresholds
         thresholds, location = thresholds_from(x[:t]), x[t:]
         rows = self.likelihood.rows(thresholds, location, work)
-        prior, prior_slope, _ = threshold_prior(thresholds, problem.concentration)
+        prior, prior_slope, _ = threshold_prior(x[:t], problem.concentration, problem.middle_mean, problem.middle_sd)
         gradient = np.empty(len(x))
-        gradient[:t] = self._to_free(x, rows.thresholds + prior_slope)
+        gradient[:t] = self._to_free(x, rows.thresholds) + prior_slope
         gradient[t:] = self.likelihood.transpose_product(rows.eta)
         beta, effects = location[: problem.p], location[problem.p :]
         z = (beta - problem.prior_mean) / problem.prior_sd
         gradient[t : t + problem.p] -= z / problem.prior_sd
-        value = rows.value + prior + float(x[1:t].sum()) - 0.5 * float(z @ z) + self.constant
+        value = rows.value + prior - 0.5 * float(z @ z) + self.constant
         if not problem.n_sites:
             return value, gradient, 0.0
         inverse = np.exp(-log_sd)
@@ -323,10 +345,10 @@ class OrdinalPosterior:
         return value, gradient, float(1 - ratio2 + z @ z - problem.n_sites)
 
     def _to_free(self, x: np.ndarray, slope: np.ndarray) -> np.ndarray:
-        """Gradient in the first threshold and log gaps from that in the thresholds, the Jacobian's included."""
+        """Gradient in the first threshold and log gaps from that in the thresholds."""
         t = self.problem.n_thresholds
         gradient = np.cumsum(slope[::-1])[::-1].copy()
-        gradient[1:] = gradient[1:] * np.exp(x[1:t]) + 1
+        gradient[1:] *= np.exp(x[1:t])
         return gradient
 
     def information(self, x: np.ndarray, log_sd: float) -> np.ndarray:
@@ -334,15 +356,14 @@ class OrdinalPosterior:
         problem, t = self.problem, self.problem.n_thresholds
         thresholds = thresholds_from(x[:t])
         rows = self.likelihood.rows(thresholds, x[t:], curvature=True)
-        _, prior_slope, prior_information = threshold_prior(thresholds, problem.concentration)
         full = self.likelihood.information(thresholds, rows)
-        full[:t, :t] += prior_information
         jacobian = np.eye(len(x))
         jacobian[:t, :t] = np.tril(np.ones((t, t)))
         jacobian[:t, 1:t] *= np.exp(x[1:t])
         full = jacobian.T @ full @ jacobian
         at = np.arange(1, t)
-        full[at, at] -= np.exp(x[1:t]) * np.cumsum((rows.thresholds + prior_slope)[::-1])[::-1][1:]
+        full[at, at] -= np.exp(x[1:t]) * np.cumsum(rows.thresholds[::-1])[::-1][1:]
+        full[:t, :t] += threshold_prior(x[:t], problem.concentration, problem.middle_mean, problem.middle_sd)[2]
         tau = np.full(problem.n_sites, np.exp(-2 * log_sd))
         full[np.arange(t, len(x)), np.arange(t, len(x))] += np.concatenate([problem.prior_sd**-2.0, tau])
         return full

@@ -12,6 +12,7 @@ from muscle_bayes.inference.adapters import CHAINS, EngineResult, run_pymc, samp
 from muscle_bayes.inference.diagnostics import Diagnostics, Finding
 from muscle_bayes.inference.draws import Draws
 from muscle_bayes.inference.fit import Maximum
+from muscle_bayes.inference.ordinal_findings import threshold_prior_findings
 from muscle_bayes.inference.ordinal_maximum_likelihood import ordinal_maximum_likelihood
 from muscle_bayes.inference.ordinal_problem import OrdinalProblem
 from muscle_bayes.inference.ordinal_sampling import ordinal_nuts
@@ -57,7 +58,7 @@ def run_ordinal(model: Model, design: Design, method: str, *, draws: int, seed: 
     if method == "ml":
         return run_ordinal_ml(model, design)
     if method == "pymc" or (method == "auto" and not _one_intercept(design)):
-        result = _labelled(run_pymc(model, design, draws=draws, seed=seed, progress=progress), design)
+        result = _labelled(run_pymc(model, design, draws=draws, seed=seed, progress=progress), model, design)
         if method == "pymc":
             return result
         note = Finding("note", "sampled by PyMC, since more varies by group than one intercept")
@@ -103,8 +104,11 @@ def ordinal_problem(model: Model, design: Design) -> OrdinalProblem:
         n_sites=levels[factor] if factor else 0,
         prior_mean=np.array([prior.mean for prior in own]),
         prior_sd=np.array([prior.sd for prior in own]),
-        concentration=model.priors.thresholds.dirichlet,
+        concentration=model.priors.thresholds.concentration(len(design.categories)),
         sd_scale=model.sd_prior("1", factor).scale if factor else 1.0,
+        # Thresholds stand for minus the log odds of being above them.
+        middle_mean=-model.priors.intercept.mean,
+        middle_sd=model.priors.intercept.sd,
     )
 
 
@@ -138,7 +142,7 @@ def run_ordinal_nuts(model: Model, design: Design, *, draws: int, seed: int) -> 
         sds=(found.sd,) if varies else (),
         thresholds=found.thresholds + (found.beta @ design.recipe.centre)[..., None],
     )
-    result = _labelled(sampled("nuts", drawn, found.statistics, design), design)
+    result = _labelled(sampled("nuts", drawn, found.statistics, design), model, design)
     if not again:
         return result
     note = Finding(
@@ -216,10 +220,11 @@ def threshold_labels(categories: tuple[str, ...]) -> list[str]:
     return [f"threshold[{low}|{high}]" for low, high in pairwise(categories)]
 
 
-def _labelled(result: EngineResult, design: Design) -> EngineResult:
+def _labelled(result: EngineResult, model: Model, design: Design) -> EngineResult:
     names = {f"threshold[{k}]": label for k, label in enumerate(threshold_labels(design.categories))}
     parameters = result.diagnostics.parameters.rename(index=names)
     found = tuple(replace(finding, text=_renamed(finding.text, names)) for finding in result.diagnostics.findings)
+    found += tuple(threshold_prior_findings(model.priors.thresholds.concentration(len(design.categories)), design))
     return replace(result, diagnostics=replace(result.diagnostics, parameters=parameters, findings=found))
 
 

@@ -10,6 +10,8 @@ from muscle_bayes.specification.design import Design
 #: Fewer people than this, and the thresholds beside a category rest on next to nothing.
 _FEW = 5
 _PEOPLE_PER_COEFFICIENT = 10
+#: Share of the persons that the prior of the distances between thresholds may weigh without a word.
+_LIGHT = 0.01
 
 
 def ordinal_findings(design: Design, *, priors: bool = True) -> list[Finding]:
@@ -80,3 +82,28 @@ def ordinal_findings(design: Design, *, priors: bool = True) -> list[Finding]:
             )
         )
     return [*found, *collinearity_findings(design), *few_sites_findings(design, priors=priors)]
+
+
+def threshold_prior_findings(concentration: float, design: Design) -> list[Finding]:
+    """Say where the prior of the distances between thresholds weighs more than one in a hundred persons.
+
+    Parameters
+    ----------
+    concentration : float
+        Of every category, in persons.
+    design : Design
+        The analysis set of an ordered outcome.
+
+    Returns
+    -------
+    list of Finding
+        One warning, or none.
+    """
+    people, n = concentration * len(design.categories), len(design.y)
+    if people <= _LIGHT * n:
+        return []
+    text = (
+        f"the prior of the distances between thresholds weighs as much as {people:.3g} people, beside {n:,} participants: "
+        "probabilities of single categories lean on it; odds ratios hardly do"
+    )
+    return [Finding("warning", text)]

@@ -3,11 +3,14 @@
 For rows i = 1..n in categories y_i = 0..K-1, thresholds c_1 < ... < c_{K-1}, coefficients beta and site effects u:
 
     logit P(y_i >= k) = x_i' beta + u_site(i) - c_k
-    (F(c_1), F(c_2) - F(c_1), ..., 1 - F(c_{K-1})) ~ Dirichlet(a, ..., a),    F the logistic function
+    c_m ~ Normal(middle_mean, middle_sd),    m = K // 2
+    2 (F(d_1), ..., F(d_m) - F(d_{m-1})) ~ Dirichlet(a, ..., a),    2 (F(d_{m+1}) - F(d_m), ...) ~ Dirichlet(a, ..., a)
     beta_j ~ Normal(prior_mean_j, prior_sd_j),    u_s ~ Normal(0, sd),    sd ~ HalfNormal(sd_scale)
 
-(McCullagh 1980, JRSS B 42:109.) The caller centres every column of X, so that the Dirichlet prior is of the shares of the
-categories among people at the mean of the covariates. `ordinal_maximum_likelihood` ignores the priors.
+with d_k = c_k - c_m and F the logistic function (McCullagh 1980, JRSS B 42:109, for the model). A Dirichlet on all shares at once
+would say where the thresholds lie as strongly as the persons that it weighs, and site effects, of which few sites say little, would
+follow; here the distances say nothing about the place. The caller centres every column of X, so that c_m is that of people at the
+mean of the covariates. `ordinal_maximum_likelihood` ignores the priors.
 """
 
 from dataclasses import dataclass
@@ -37,7 +40,9 @@ class OrdinalProblem:
     prior_mean, prior_sd : (p,) float
         Independent normal priors of the coefficients.
     concentration : float
-        Of the Dirichlet prior.
+        Of the Dirichlet priors, every category's.
+    middle_mean, middle_sd : float
+        Normal prior of the middle threshold.
     sd_scale : float
         Scale of the half-normal prior of the site SD.
 
@@ -56,6 +61,8 @@ class OrdinalProblem:
     prior_sd: np.ndarray
     concentration: float = 1.0
     sd_scale: float = 0.5
+    middle_mean: float = 0.0
+    middle_sd: float = 1.5
 
     def __post_init__(self) -> None:
         for name in ("X", "prior_mean", "prior_sd"):
@@ -70,7 +77,8 @@ class OrdinalProblem:
         _require(
             self.prior_sd.shape == (p,) and bool((self.prior_sd > 0).all()), "prior_sd", f"needs {p} positive values"
         )
-        _require(self.concentration > 0 and self.sd_scale > 0, "priors", "need a positive concentration and scale")
+        positive = min(self.concentration, self.sd_scale, self.middle_sd) > 0
+        _require(positive, "priors", "need a positive concentration and scales")
         if self.site is not None:
             object.__setattr__(self, "site", np.ascontiguousarray(self.site, dtype=np.int64))
             fits = self.site.shape == (n,) and int(self.site.min()) >= 0 and int(self.site.max()) < self.n_sites

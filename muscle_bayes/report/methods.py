@@ -124,8 +124,8 @@ def prior_paragraph(fit: "Fit") -> str:
     )
     if fit.categories:
         text += (
-            "The thresholds have a Dirichlet prior on the shares of the categories among people with every predictor at its "
-            "mean."
+            "The middle threshold has the prior of an intercept, for a person with every predictor at its mean; the distances "
+            "of the others from it have a Dirichlet prior that says nothing about the level."
         )
     else:
         text += "The intercept's prior is for a person with every predictor at its mean."
@@ -164,8 +164,9 @@ def priors_frame(fit: "Fit") -> pd.DataFrame:
         )
     if fit.categories:
         thresholds = fit.model.priors.thresholds
-        stated = f"weighs as much as {thresholds.dirichlet:g} in each category"
-        row = {"term": "Thresholds", "stated": stated, "distribution": f"Dirichlet({thresholds.dirichlet:g})"}
+        each = thresholds.concentration(len(fit.categories))
+        stated = f"weighs as much as {each:.2g} people in each category"
+        row = {"term": "Distances of thresholds", "stated": stated, "distribution": f"Dirichlet({each:.2g})"}
         rows.append({**row, "reason": thresholds.reason})
     for one in {one.name: one for one in fit.recipe.varying}.values():
         spread = fit.model.sd_prior(one.term, one.factor)

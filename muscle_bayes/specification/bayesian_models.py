@@ -62,7 +62,7 @@ def to_pymc(model: Model, design: Design, *, comma: str = ",") -> Any:
     pymc.Model
         Free variables: `Intercept_centered`, one per term, ``1|site_sigma``, and ``1|site`` (with many persons a site, where
         the centred form samples better) or ``1|site_offset``, and likewise for whatever else varies by group;
-        of an ordered outcome `category_share` in place of the intercept.
+        of an ordered outcome `middle_threshold`, `share_below` and `share_above` in place of the intercept.
     """
     import pymc as pm
     import pytensor.tensor as pt

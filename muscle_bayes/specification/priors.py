@@ -122,23 +122,34 @@ class SlopeSDPrior(HalfNormalPrior):
 
 
 class DirichletPrior(BaseModel):
-    """A Dirichlet prior on the shares of an ordinal outcome's categories, among people whose predictors are at their mean.
+    """A Dirichlet prior on how an ordinal outcome's thresholds lie around the middle one.
 
-    It fixes the prior of the thresholds: they are the log odds of the cumulated shares.
+    The middle threshold (of K categories, that above the first K // 2) has the prior of the intercept, as in a model of the
+    event that it cuts off. Where it halves people, the shares of the categories within either half are Dirichlet. So the prior
+    of the distances does not decide the level, which with few sites the data leave open between thresholds and site effects.
 
     Attributes
     ----------
-    dirichlet : float
-        Concentration of every category: it weighs as much as so many people in each. 1 makes every division of people over
-        the categories as likely as any other.
+    dirichlet : float or None
+        Concentration of every category: it weighs as much as so many people in each. None for 1/K (Perks 1947, J Inst
+        Actuaries 73:285): one person in all, however many categories there are.
     reason : str
         Why this concentration.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    dirichlet: float = Field(gt=0)
+    dirichlet: float | None = Field(default=None, gt=0)
     reason: str
+
+    def concentration(self, categories: int) -> float:
+        """Return the concentration of every one of so many categories."""
+        return 1 / categories if self.dirichlet is None else self.dirichlet
+
+    @property
+    def stated(self) -> str:
+        """``Dirichlet(1/K)``, or with the number that is stated."""
+        return f"Dirichlet({'1/K' if self.dirichlet is None else f'{self.dirichlet:g}'})"
 
 
 #: Upper end of the 95 % range of an exposure's odds ratio per contrast (2 Z in the catalogue), and of the factor by which it
@@ -159,8 +170,8 @@ DEFAULT_SITE_SD = HalfNormalPrior(
 )
 
 DEFAULT_THRESHOLDS = DirichletPrior(
-    dirichlet=1.0,
-    reason="every division of people over the categories is as likely as any other; it weighs as much as one person in each",
+    reason="weighs as much as one person over all categories together, however many there are (Perks 1947), and says how far "
+    "apart thresholds lie, not where: the middle one has the prior of the intercept",
 )
 
 

@@ -35,6 +35,8 @@ def make_problem(n_sites: int, concentration: float = 1.0, n: int = 200) -> Ordi
         np.array([0.5, 1.0, 2.0]),
         concentration,
         0.4,
+        -0.3,
+        1.2,
     )
 
 
@@ -44,7 +46,7 @@ def location(problem: OrdinalProblem, seed: int = 2) -> np.ndarray:
 
 @pytest.mark.parametrize(("n_sites", "concentration"), [(0, 1.0), (5, 1.0), (5, 2.5), (20, 0.5)])
 def test_density_is_the_sum_of_its_parts(n_sites: int, concentration: float) -> None:
-    """Differences of SciPy's logistic distribution, its Dirichlet, normals and half-normal, and both Jacobians."""
+    """Differences of SciPy's logistic distribution, its Dirichlet, normals and half-normal, and all Jacobians."""
     problem = make_problem(n_sites, concentration)
     x, log_sd = location(problem), -0.7
     c, beta, u = thresholds_from(x[:5]), x[5:8], x[8:]
@@ -53,8 +55,10 @@ def test_density_is_the_sum_of_its_parts(n_sites: int, concentration: float) -> 
     likelihood = np.log(
         stats.logistic.cdf(edges[problem.y + 1] - eta) - stats.logistic.cdf(edges[problem.y] - eta)
     ).sum()
-    shares = np.diff(stats.logistic.cdf(edges))
-    prior = stats.dirichlet.logpdf(shares, np.full(6, concentration)) + stats.logistic.logpdf(c).sum()
+    shares = np.diff(stats.logistic.cdf(edges - c[2]))
+    halves, jacobian = [2 * shares[:3], 2 * shares[3:]], stats.logistic.logpdf(c - c[2]) + np.log(2)
+    prior = sum(stats.dirichlet.logpdf(half / half.sum(), np.full(3, concentration)) for half in halves)
+    prior += stats.norm.logpdf(c[2], -0.3, 1.2) + jacobian[[0, 1, 3, 4]].sum()
     prior += stats.norm.logpdf(beta, problem.prior_mean, problem.prior_sd).sum() + x[1:5].sum()
     if n_sites:
         sd = np.exp(log_sd)
@@ -90,9 +94,27 @@ def test_tails_keep_their_digits() -> None:
 def test_thresholds_and_their_logarithmic_gaps_are_one_to_one() -> None:
     c = np.array([-2.0, -1.9, 0.3, 4.0])
     np.testing.assert_allclose(thresholds_from(free_from(c)), c, rtol=1e-14)
-    value, _, _ = threshold_prior(c, 1.0)
-    # With concentration 1 the shares' density is the constant (K - 1)!.
-    assert value == pytest.approx(np.log(24) + stats.logistic.logpdf(c).sum(), rel=1e-13)
+
+
+@pytest.mark.parametrize("categories", [2, 3, 5, 11])
+def test_prior_of_distances_does_not_know_where_thresholds_lie(categories: int) -> None:
+    """Shifted, only the normal middle threshold changes; with two categories there is nothing else.
+
+    Concentrations large and small, and a gap of which a threshold has no digit.
+    """
+    free = np.array([-1.0, -0.7, 0.2, -80.0, -0.4, 0.1, -1.0, -0.2, 0.5, -0.3])[: categories - 1]
+    m = categories // 2 - 1
+    for concentration in (5.0, 1 / categories):
+        differences = []
+        for shift in (0.0, 3.0):
+            moved = free + shift * np.eye(len(free))[0]
+            value, gradient, information = threshold_prior(moved, concentration, -0.2, 1.3)
+            assert np.isfinite(gradient).all()
+            assert np.isfinite(information).all()
+            differences.append(value - stats.norm.logpdf(thresholds_from(moved)[m], -0.2, 1.3))
+        assert differences[0] == pytest.approx(differences[1], abs=1e-10)
+        if categories == 2:
+            assert differences[0] == pytest.approx(0, abs=1e-10)
 
 
 def test_coordinates_carry_density_and_gradient_over() -> None:
@@ -119,9 +141,10 @@ def test_coordinates_carry_density_and_gradient_over() -> None:
 
 
 def test_density_is_that_of_pymc_and_of_bambi(small_table: pd.DataFrame) -> None:
-    """The same joint density at two points, to 1e-9; Bambi's without the constant of the thresholds' prior.
+    """The same joint density at two points, to 1e-9.
 
-    PyMC has the shares of the categories as its variable, ours has thresholds: the Jacobian between them is the logistic density.
+    PyMC has the shares of either half of the categories as its variables, ours has thresholds: the Jacobian between them is twice
+    the logistic density.
     """
     pytensor = pytest.importorskip("pytensor")
     model = mb.load_model("pain_ordinal")
@@ -146,11 +169,15 @@ def test_density_is_that_of_pymc_and_of_bambi(small_table: pd.DataFrame) -> None
         for term in dict.fromkeys(column.term for column in design.recipe.columns):
             at = [i for i, column in enumerate(design.recipe.columns) if column.term == term]
             point[term] = beta[at] if design.recipe.columns[at[0]].level else beta[at[0]]
-        shares = np.diff(np.concatenate([[0], stats.logistic.cdf(c), [1]]))
-        simplex = np.log(shares[:-1]) - np.log(shares).mean()
+        shares = np.diff(np.concatenate([[0], stats.logistic.cdf(c - c[4]), [1]]))
+        simplex = [np.log(half[:-1]) - np.log(half).mean() for half in (shares[:5], shares[5:])]
+        point |= {"middle_threshold": c[4]}
+        both = {"share_below_simplex__": simplex[0], "share_above_simplex__": simplex[1]}
         # Offsets have a standard normal prior: between them and the effects lies the SD once a site.
-        expected = ours - stats.logistic.logpdf(c).sum() + problem.n_sites * np.log(sd)
-        assert pymc_logp({**point, "category_share_simplex__": simplex}) == pytest.approx(expected, rel=1e-9)
+        jacobian = np.delete(np.log(2) + stats.logistic.logpdf(c - c[4]), 4).sum()
+        expected = ours - jacobian + problem.n_sites * np.log(sd)
+        assert pymc_logp({**point, **both}) == pytest.approx(expected, rel=1e-9)
+        del point["middle_threshold"]
         raw = c + design.recipe.centre @ beta
         bambi_point = {**point, "threshold_ordered__": free_from(raw)}
         differences.append(bambi_logp(bambi_point) - ours - problem.n_sites * np.log(sd))

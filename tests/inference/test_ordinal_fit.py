@@ -10,6 +10,7 @@ from scipy.special import expit
 import muscle_bayes as mb
 from muscle_bayes.errors import EstimandError, InvalidValueError, ModelFileError
 from muscle_bayes.inference import ordinal_engines
+from muscle_bayes.inference.ordinal_findings import threshold_prior_findings
 from muscle_bayes.inference.ordinal_sampling import OrdinalDraws, ordinal_nuts
 
 WORDS = ["none", "mild", "moderate", "severe"]
@@ -150,6 +151,14 @@ def test_findings_speak_of_categories(word_model: mb.Model, small_table: pd.Data
     assert "nobody is in the category unbearable" in texts
     assert "with worst = 1 are in the highest category" in texts
     assert np.isfinite(fit.thresholds()).all()
+
+
+def test_a_heavy_prior_of_the_thresholds_is_said(small_table: pd.DataFrame) -> None:
+    """One person in all is the default, however many categories; 5 in each of 11 are 55, more than one in a hundred of 2,000."""
+    model = mb.load_model("pain_ordinal")
+    design = model.design(small_table)
+    assert threshold_prior_findings(model.priors.thresholds.concentration(11), design) == []
+    assert "as much as 55 people" in threshold_prior_findings(5.0, design)[0].text
 
 
 def test_chains_that_diverged_are_sampled_again_in_smaller_steps(
