@@ -17,6 +17,7 @@ from muscle_bayes.plots.style import (
     new_figure,
     printed_width,
     ratio_ticks,
+    wrapped_lines,
     write_caption,
     write_head,
 )
@@ -82,9 +83,16 @@ def forest_panels(
     gap = 3.0
     room = (width_mm - 2.5 - labels - len(panels) * numbers - (len(panels) - 1) * gap) / len(panels)
     below = CAPTION_LINE * len(caption_lines(caption, width_mm)) + 3
-    top = 13.5
+    # A head keeps to its own panel, and pushes all panels down where it needs more than two lines for that.
+    heads = {
+        name: [
+            part for line in above.split("\n") for part in wrapped_lines(line, room + numbers + gap - 1.5, 7, "bold")
+        ]
+        for name, above in panels.items()
+    }
+    top = 13.5 + 3.0 * max(0, max(map(len, heads.values())) - 2)
     figure = new_figure(width_mm, top + height + 9.5 + below, constrained=False)
-    for i, (name, above) in enumerate(panels.items()):
+    for i, name in enumerate(panels):
         low, high = _range(lines, list(panels) if one_axis else [name])
         ax = axes_at(figure, labels + i * (room + numbers + gap), top, room, height)
         _panel(ax, lines, name, low, high, height, gap=min(6.5 / room, 0.4), numbers=not narrow)
@@ -92,7 +100,7 @@ def forest_panels(
             one = references[name]
             ax.axvspan(one["lower"], one["upper"], color=LIGHT, alpha=0.6, lw=0, zorder=0)
             ax.axvline(one["estimate"], color=GREY, lw=0.7, ls=(0, (4, 3)), zorder=1)
-        ax.set_title(above, fontsize=7, pad=3, loc="left")
+        ax.set_title("\n".join(heads[name]), fontsize=7, pad=3, loc="left")
         ax.set_xlabel(axis.replace("Odds ratio", "OR") if narrow else axis, labelpad=1)
         if i == 0:
             _labels(ax, lines, height, labels, room)

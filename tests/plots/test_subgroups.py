@@ -54,6 +54,15 @@ def test_lines_lie_where_the_frame_says_and_a_missing_one_says_so(look, result) 
     assert "female (n = 900; 180 events)" in shown
 
 
+def test_long_heads_keep_to_their_panels(look, result) -> None:
+    long = result.copy()
+    long.attrs = result.attrs
+    long["label"] = "Physical activity of a week"
+    long["contrast"] = "low against moderate"
+    figure = draw_subgroups(long, width_mm=85)
+    assert not [pair for pair in look.overlapping(figure) if any("against" in text for text in pair)]
+
+
 def test_boxes_of_categories_alone_are_refused(make_fit) -> None:
     categories = make_fit(n=500)
     categories.model.exposures = {"activity": None}
