@@ -196,7 +196,11 @@ def model_text(model: "Model") -> str:
         reason = f" - {prior.reason}" if prior.reason else ""
         lines.append(f"prior     {name}: {prior.stated}{reason}")
     if model.family == "cumulative":
-        thresholds = model.priors.thresholds
+        thresholds, middle = model.priors.thresholds, model.priors.intercept
+        low, high = middle.prevalence_95
+        lines.append(
+            f"prior     middle threshold: prevalence above it {low:.3g} to {high:.3g} at the means - {middle.reason}"
+        )
         lines.append(f"prior     distances of thresholds: {thresholds.stated} - {thresholds.reason}")
     for group in model.parsed.groups:
         for term in [*(["1"] if group.intercept else []), *(":".join(slope) for slope in group.slopes)]:

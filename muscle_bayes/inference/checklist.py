@@ -159,7 +159,9 @@ def _priors(fit: "Fit") -> str:
         for name, prior in fit.model.normal_priors().items()
     ]
     if fit.categories:
-        thresholds = fit.model.priors.thresholds
+        thresholds, middle = fit.model.priors.thresholds, fit.model.priors.intercept
+        low, high = middle.prevalence_95
+        said.append(f"middle threshold: prevalence above it {low:.3g} to {high:.3g} at the means ({middle.reason})")
         said.append(f"distances of thresholds: {thresholds.stated} ({thresholds.reason})")
     if fit.recipe.site:
         site = fit.model.priors.site_sd

@@ -163,7 +163,11 @@ def priors_frame(fit: "Fit") -> pd.DataFrame:
             }
         )
     if fit.categories:
-        thresholds = fit.model.priors.thresholds
+        thresholds, middle = fit.model.priors.thresholds, fit.model.priors.intercept
+        low, high = middle.prevalence_95
+        row = {"term": "Middle threshold", "stated": f"prevalence above it {low:.3g} to {high:.3g} at the means"}
+        normal = f"normal({number_text(-middle.mean or 0.0, decimals=2)}, {middle.sd:.2f})"
+        rows.append({**row, "distribution": normal, "reason": middle.reason})
         each = thresholds.concentration(len(fit.categories))
         stated = f"weighs as much as {each:.2g} people in each category"
         row = {"term": "Distances of thresholds", "stated": stated, "distribution": f"Dirichlet({each:.2g})"}
