@@ -184,7 +184,9 @@ def run_pymc(model: Model, design: Design, *, draws: int, seed: int, progress: b
         save_warmup=False,
     )
     posterior = trace["posterior"].to_dataset()
-    posterior = posterior.rename({name: str(name).replace(_COMMA, ",") for name in posterior.dims if _COMMA in str(name)})
+    posterior = posterior.rename(
+        {name: str(name).replace(_COMMA, ",") for name in posterior.dims if _COMMA in str(name)}
+    )
     found = Draws.from_dataset(posterior, design.recipe)
     stats = trace["sample_stats"].to_dataset()
     names = {"diverging": "diverging", "energy": "energy", "depth": "tree_depth", "n_steps": "n_steps"}
