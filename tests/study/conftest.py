@@ -39,16 +39,16 @@ estimates = ["odds_ratios", "surface", "nomogram"]
 
 
 @pytest.fixture(scope="session")
-def small_table() -> pd.DataFrame:
+def tiny_table() -> pd.DataFrame:
     return simulate_cohort(n=400, seed=1)
 
 
 @pytest.fixture
-def small_study(tmp_path: Path, small_table: pd.DataFrame) -> Path:
+def small_study(tmp_path: Path, tiny_table: pd.DataFrame) -> Path:
     """A folder with study.toml, a model file and a table that carries its exposures."""
     (tmp_path / "study.toml").write_text(STUDY)
     (tmp_path / "small.toml").write_text(MODEL)
-    small_table.to_csv(tmp_path / "participants.csv", index=False)
+    tiny_table.to_csv(tmp_path / "participants.csv", index=False)
     return tmp_path
 
 

@@ -13,11 +13,11 @@ NOT_STATED = "definition not stated"
 
 
 @pytest.fixture
-def finished(small_study: Path, small_table: pd.DataFrame) -> Path:
+def finished(small_study: Path, tiny_table: pd.DataFrame) -> Path:
     """The small study with its table as another group would have it: one definition, a few gaps, no mark of simulation."""
     kept = ("intermat_percent", "lmm_cm3_per_kg_m2")
-    others = [c for c in small_table if c.startswith(("intermat_", "lean_", "lmm_")) and c not in kept]
-    table = small_table.drop(columns=[*others, "simulated"])
+    others = [c for c in tiny_table if c.startswith(("intermat_", "lean_", "lmm_")) and c not in kept]
+    table = tiny_table.drop(columns=[*others, "simulated"])
     table.loc[table.index[:7], "bmi_kg_m2"] = None
     table.loc[table.index[20:31], "lmm_cm3_per_kg_m2"] = None
     table.to_csv(small_study / "participants.csv", index=False)

@@ -53,10 +53,10 @@ def write_images(
 
 
 @pytest.fixture
-def study(small_study: Path, small_table: pd.DataFrame) -> Path:
+def study(small_study: Path, tiny_table: pd.DataFrame) -> Path:
     """Sixty participants, of whom three cannot be measured."""
     rng = np.random.default_rng(1)
-    people = small_table.head(60).drop(columns=[c for c in small_table if c.startswith(("intermat", "lean", "lmm"))])
+    people = tiny_table.head(60).drop(columns=[c for c in tiny_table if c.startswith(("intermat", "lean", "lmm"))])
     people.to_csv(small_study / "participants.csv", index=False)
     (small_study / "study.toml").write_text(STUDY)
     # One exposure: sixty persons fill no table of two.
