@@ -62,8 +62,9 @@ def optimism(
     -------
     pandas.DataFrame
         For each measure the rows `version` ``apparent``, ``optimism`` and ``corrected``. `mcse` is the Monte Carlo error
-        of the resampling. The interval of a corrected c-statistic and Brier score is the bootstrap's of the apparent value,
-        moved by the optimism (Noma et al. 2021); calibration slope and intercept of the persons of the fit are about 1
+        of the resampling. The interval of a corrected c-statistic and Brier score has the spread of the refits' performance
+        on their own samples around its mean, moved to the corrected value; Noma et al. (2021) move its percentiles as they
+        are, whose level is optimistic twice over. Calibration slope and intercept of the persons of the fit are about 1
         and 0 by construction, so they have none.
 
     Raises

@@ -11,7 +11,7 @@ from muscle_bayes.errors import EstimandError
 from muscle_bayes.estimands.frame import COLUMNS, summarise_draws, tidy
 from muscle_bayes.estimands.odds_ratios import odds_ratios
 from muscle_bayes.estimands.sites import expit
-from muscle_bayes.inference.fit import hash_rows, software_versions
+from muscle_bayes.inference.provenance import hash_rows, software_versions
 from muscle_bayes.inference.support import Support, describe_support
 from muscle_bayes.specification import Model, Priors, load_model
 from muscle_bayes.specification.design import Design

@@ -82,7 +82,7 @@ def sweep(
 
 def specification_keys(settings: Settings, specifications: Sequence[Specification]) -> list[str]:
     """Return a SHA-256 for each specification: of its choices, its model, the table, the draws, the seed and this version."""
-    from muscle_bayes.inference.fit import hash_rows
+    from muscle_bayes.inference.provenance import hash_rows
 
     shared = {
         "table": hash_rows(settings.table), "simulated": settings.simulated, "own": settings.own,

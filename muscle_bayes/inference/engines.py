@@ -10,9 +10,10 @@ import xarray as xr
 from muscle_bayes.errors import InvalidValueError
 from muscle_bayes.inference.adapters import CHAINS, EngineResult, run_laplace, run_ml, run_nuts, run_pymc
 from muscle_bayes.inference.diagnostics import Finding, design_findings
-from muscle_bayes.inference.fit import Fit, hash_rows
+from muscle_bayes.inference.fit import Fit
 from muscle_bayes.inference.ordinal_engines import run_ordinal
 from muscle_bayes.inference.ordinal_findings import ordinal_findings
+from muscle_bayes.inference.provenance import hash_rows
 from muscle_bayes.inference.support import describe_support
 from muscle_bayes.specification.catalogue import load_model
 from muscle_bayes.specification.design import Design

@@ -1,11 +1,9 @@
 """A fit: the posterior (or the maximum) of a model, with all that estimands need and all that a reader should know."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from html import escape
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,13 +14,13 @@ import xarray as xr
 from muscle_bayes.errors import EstimandError, UnconvergedFitError
 from muscle_bayes.inference.diagnostics import Diagnostics
 from muscle_bayes.inference.draws import Draws
+from muscle_bayes.inference.provenance import software_versions
 from muscle_bayes.inference.summary_text import summary_text
 from muscle_bayes.inference.support import Support
 from muscle_bayes.specification.model import Model
 from muscle_bayes.specification.recipe import Recipe
 
 Method = Literal["nuts", "laplace", "pymc", "ml"]
-_SOFTWARE = ("muscle-bayes", "numpy", "scipy", "pandas", "formulae", "bambi", "pymc", "pytensor", "nutpie", "arviz")
 _MANY = 64
 
 
@@ -416,31 +414,3 @@ class Fit:
             f"Gate {escape(self.diagnostics.verdict)}</p><ul>{findings}</ul>{table}"
             + (arviz if self.posterior is not None else "")
         )
-
-
-def hash_rows(frame: pd.DataFrame) -> str:
-    """Return a SHA-256 of a table's values, the same on every machine.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        The columns that a model used.
-
-    Returns
-    -------
-    str
-        Hexadecimal digest.
-    """
-    plain = frame.astype({name: "object" for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])})
-    rows = pd.util.hash_pandas_object(plain, index=False).to_numpy()
-    return hashlib.sha256(rows.tobytes() + ",".join(map(str, frame.columns)).encode()).hexdigest()
-
-
-def software_versions() -> dict[str, str]:
-    """Return the versions of what a fit rests on."""
-    return dict(_software_versions())
-
-
-@cache  # reading the metadata of ten packages takes as long as an estimand
-def _software_versions() -> tuple[tuple[str, str], ...]:
-    return tuple((name, version(name)) for name in _SOFTWARE)

@@ -12,7 +12,8 @@ import xarray as xr
 
 from muscle_bayes.errors import FitFileError
 from muscle_bayes.inference.diagnostics import Diagnostics, Finding
-from muscle_bayes.inference.fit import Fit, Maximum, hash_rows, software_versions
+from muscle_bayes.inference.fit import Fit, Maximum
+from muscle_bayes.inference.provenance import hash_rows, software_versions
 from muscle_bayes.inference.support import Support
 from muscle_bayes.specification.grouping import Factor, Varying
 from muscle_bayes.specification.model import Model

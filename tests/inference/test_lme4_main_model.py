@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import muscle_bayes as mb
-from muscle_bayes.inference.fit import hash_rows
+from muscle_bayes.inference.provenance import hash_rows
 
 FIXTURE = Path(__file__).resolve().parents[1] / "fixtures" / "lme4_simulated_cohort" / "glmer.json"
 GLMER = json.loads(FIXTURE.read_text())
