@@ -10,6 +10,7 @@ import pandas as pd
 from muscle_bayes.errors import EstimandError
 from muscle_bayes.estimands.frame import COLUMNS, summarise_draws, tidy
 from muscle_bayes.estimands.odds_ratios import odds_ratios
+from muscle_bayes.estimands.ordered_prior import draw_thresholds, ordered_rows
 from muscle_bayes.estimands.sites import expit
 from muscle_bayes.inference.provenance import hash_rows, software_versions
 from muscle_bayes.inference.support import Support, describe_support
@@ -38,6 +39,8 @@ class PriorDraws:
         For each of `recipe.varying`, the effects of its groups.
     sds : numpy.ndarray, shape (S, T)
         Their standard deviations.
+    thresholds : numpy.ndarray, shape (S, K - 1), or None
+        Of an ordered outcome, those of the centred columns; the intercept is then 0.
     """
 
     model: Model
@@ -48,6 +51,7 @@ class PriorDraws:
     centred: np.ndarray
     effects: tuple[np.ndarray, ...]
     sds: np.ndarray
+    thresholds: np.ndarray | None = None
     method: str = "prior"
 
     def coefficients(self) -> np.ndarray:
@@ -62,6 +66,14 @@ class PriorDraws:
     def group_sds(self) -> np.ndarray:
         """Return the draws of their standard deviations, shape (S, T)."""
         return self.sds
+
+    def log_odds(self, rows: slice) -> np.ndarray:
+        """Return the linear predictor of some persons of the analysis set, each in their own groups, shape (S, m)."""
+        eta = self.centred[:, :1] + self.centred[:, 1:] @ self.design.X[rows].T
+        for one, effects in zip(self.recipe.varying, self.effects, strict=True):
+            covariate = one.covariate(self.design.X[rows] + self.recipe.centre)
+            eta += effects[:, self.design.groups[one.factor][rows]] * covariate
+        return eta
 
     def mcse(self, values: np.ndarray, kind: Literal["mean", "median"] = "median") -> np.ndarray:
         """Return the Monte Carlo standard error of a mean, or of a median by its neighbouring order statistics.
@@ -90,7 +102,7 @@ class PriorDraws:
             "prior_set": self.model.priors.set,
             "seed": self.seed,
             "n": len(frame),
-            "events": int(self.design.y.sum()),
+            "events": None if self.thresholds is not None else int(self.design.y.sum()),
             "sites": len(recipe.site_levels),
             "simulated": self.design.simulated,
             "interval": 0.95,
@@ -124,7 +136,8 @@ def prior_predictive(
         and of a person with every predictor at its mean at a typical site, then the ``prior site odds ratio`` of a site one SD
         above the mean against one that is one SD below it (``prior ratio of odds ratios`` where a slope varies), then the
         ``prior odds ratio`` of every predictor per its contrast, exposures first. `.attrs` hold a histogram of the prevalence
-        and the observed one.
+        and the observed one. Of an ordered outcome, the ``prior share of a category`` and the ``prior share of a category or
+        higher`` of the analysis set stand in place of the prevalence, and `.attrs` hold the observed shares.
 
     Raises
     ------
@@ -143,28 +156,8 @@ def prior_predictive(
     if not isinstance(model, Model):
         model = load_model(model)
     model = model.with_priors(priors)
-    if model.family == "cumulative":
-        raise EstimandError(
-            "prior predictive",
-            "the model is of an ordered outcome, whose prior is of the shares of its categories and not of a prevalence",
-            "Look at the model of an event, such as 'pain_nrs4'; the priors of the odds ratios are the same",
-        )
     prior = draw_priors(model, model.design(cohort), draws=draws, seed=seed)
-    prevalence = _prevalence(prior)
-    sites = bool(prior.recipe.site_levels)
-    n = len(prior.design.y)
-    rows: list[dict[str, Any]] = [
-        {
-            "estimand": "prior prevalence", "contrast": "", "scale": "probability", "label": "Prevalence",
-            "population": f"analysis set (n = {n:,})", "site": "known" if sites else "no site in the model", "null": np.nan,
-        },
-        {
-            "estimand": "prior prevalence", "contrast": "", "scale": "probability", "label": "Prevalence",
-            "population": "every predictor at its mean", "site": "typical" if sites else "no site in the model",
-            "null": np.nan,
-        },
-    ]  # fmt: skip
-    values = [prevalence, expit(prior.centred[:, 0])]
+    rows, values, of_outcome = ordered_rows(prior) if prior.thresholds is not None else _event_rows(prior)
     for t, one in enumerate(prior.recipe.varying):
         intercept = one.column == INTERCEPT
         contrast = 1.0 if intercept else _contrast(model, one.term)
@@ -184,13 +177,7 @@ def prior_predictive(
     null = described.pop("null").to_numpy()
     summary = summarise_draws(drawn, prior, null=np.nan)
     summary["prob_gt_null"] = np.where(np.isnan(null), np.nan, np.mean(drawn > null, axis=0))
-    counts, edges = np.histogram(prevalence, bins=_BINS)
-    attrs = {
-        "draws": draws,
-        "prevalence": {"edges": edges.tolist(), "counts": counts.tolist()},
-        "observed_prevalence": float(prior.design.y.mean()),
-        "estimate_is": "prior median",
-    }
+    attrs = {"draws": draws, **of_outcome, "estimate_is": "prior median"}
     whole = tidy(
         {**described, **summary, "term": "", "role": "prior", "variable": "", "level": "", "at": ""},
         prior,
@@ -202,12 +189,35 @@ def prior_predictive(
         parts.append(odds_ratios(prior, per=None).assign(estimand="prior odds ratio"))
     frame = pd.concat(parts, ignore_index=True)
     frame["text"] = [
-        f"{_short(e)} ({_short(low)} to {_short(high)})"
-        for e, low, high in zip(frame["estimate"], frame["lower"], frame["upper"], strict=True)
+        "{} ({} to {})".format(*(_short(value, probability=scale == "probability") for value in values))
+        for scale, *values in frame[["scale", "estimate", "lower", "upper"]].itertuples(index=False)
     ]
     frame = frame[[*COLUMNS, "label", "variable", "level", "at", "text"]]
     frame.attrs = whole.attrs
     return frame
+
+
+def _event_rows(prior: PriorDraws) -> tuple[list[dict[str, Any]], list[np.ndarray], dict[str, Any]]:
+    """Return the rows of the prevalence, their draws, and what the figure needs of it."""
+    sites, n = bool(prior.recipe.site_levels), len(prior.design.y)
+    rows: list[dict[str, Any]] = [
+        {
+            "estimand": "prior prevalence", "contrast": "", "scale": "probability", "label": "Prevalence",
+            "population": f"analysis set (n = {n:,})", "site": "known" if sites else "no site in the model", "null": np.nan,
+        },
+        {
+            "estimand": "prior prevalence", "contrast": "", "scale": "probability", "label": "Prevalence",
+            "population": "every predictor at its mean", "site": "typical" if sites else "no site in the model",
+            "null": np.nan,
+        },
+    ]  # fmt: skip
+    prevalence = _prevalence(prior)
+    counts, edges = np.histogram(prevalence, bins=_BINS)
+    attrs = {
+        "prevalence": {"edges": edges.tolist(), "counts": counts.tolist()},
+        "observed_prevalence": float(prior.design.y.mean()),
+    }
+    return rows, [prevalence, expit(prior.centred[:, 0])], attrs
 
 
 def _contrast(model: Model, term: str) -> float:
@@ -215,7 +225,9 @@ def _contrast(model: Model, term: str) -> float:
     return model.exposures[exposures[0]].contrast if exposures else 1.0
 
 
-def _short(value: float) -> str:
+def _short(value: float, *, probability: bool) -> str:
+    if probability and value < 0.0005:  # sparse shares reach down to 1e-300, which nobody reads
+        return "<0.001"
     return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
@@ -242,7 +254,8 @@ def draw_priors(model: Model, design: Design, *, draws: int, seed: int) -> Prior
     from scipy.stats import halfnorm, norm, qmc  # most of a second to import, for this alone
 
     recipe, normals = design.recipe, model.normal_priors()
-    ordered = [normals["intercept"], *(normals[column.term] for column in recipe.columns)]
+    intercept = model.priors.intercept
+    ordered = [intercept, *(normals[column.term] for column in recipe.columns)]
     mean, spread = np.array([p.mean for p in ordered]), np.array([p.sd for p in ordered])
     sizes = [len(factor.levels) for one in recipe.varying for factor in recipe.factors if factor.name == one.factor]
     uniform = qmc.LatinHypercube(len(ordered) + sum(sizes) + len(sizes), rng=np.random.default_rng(seed)).random(draws)
@@ -253,18 +266,20 @@ def draw_priors(model: Model, design: Design, *, draws: int, seed: int) -> Prior
         effects.append(sds[:, [t]] * norm.ppf(uniform[:, place + 1 : place + 1 + groups]))
         place += 1 + groups
     support = describe_support(model, design, np.zeros(len(recipe.columns)))
-    return PriorDraws(model, recipe, support, design, seed, centred, tuple(effects), sds)
+    thresholds = None
+    if design.categories:
+        # The middle threshold has the prior of the intercept with the other sign, and there is no intercept beside it.
+        thresholds = draw_thresholds(model, len(design.categories), -centred[:, 0], seed=seed)
+        centred[:, 0] = 0.0
+    return PriorDraws(model, recipe, support, design, seed, centred, tuple(effects), sds, thresholds)
 
 
 def _prevalence(prior: PriorDraws) -> np.ndarray:
     """Return the mean probability of the analysis set in each draw, shape (S,), each person in their own groups."""
-    design, n = prior.design, len(prior.design.y)
+    n = len(prior.design.y)
     total = np.zeros(len(prior.centred))
     step = max(1, _CELLS // len(total))
     for start in range(0, n, step):
         rows = slice(start, start + step)
-        eta = prior.centred[:, :1] + prior.centred[:, 1:] @ design.X[rows].T
-        for one, effects in zip(prior.recipe.varying, prior.effects, strict=True):
-            eta += effects[:, design.groups[one.factor][rows]] * one.covariate(design.X[rows] + prior.recipe.centre)
-        total += expit(eta).sum(axis=1)
+        total += expit(prior.log_odds(rows)).sum(axis=1)
     return total / n

@@ -46,12 +46,25 @@ def check_section(item: FitResults, key: str, number: Numbering) -> Section | No
 
 
 def prior_sentence(frame: pd.DataFrame) -> str:
-    """Say what prevalence the priors allow."""
+    """Say what prevalence the priors allow; of an ordered outcome, what share of its middle category or higher."""
+    if "categories" in frame.attrs:
+        return _prior_share_sentence(frame)
     row = frame[frame["estimand"] == "prior prevalence"].iloc[0]
     low, high = (f"{100 * row[key]:.0f}" for key in ("lower", "upper"))
     return (
         f"Before the data, the priors allowed a prevalence among these persons of {low} to {high} % "
         f"({text.level_text(row['interval'])} of the prior); {100 * frame.attrs['observed_prevalence']:.1f} % were observed."
+    )
+
+
+def _prior_share_sentence(frame: pd.DataFrame) -> str:
+    higher = frame[frame["estimand"] == "prior share of a category or higher"]
+    place = len(higher) // 2
+    row, observed = higher.iloc[place], sum(frame.attrs["observed_shares"][place + 1 :])
+    low, high = (f"{100 * row[key]:.0f}" for key in ("lower", "upper"))
+    return (
+        f"Before the data, the priors allowed a share of {row['contrast']} among these persons of {low} to {high} % "
+        f"({text.level_text(row['interval'])} of the prior); {100 * observed:.1f} % were observed."
     )
 
 

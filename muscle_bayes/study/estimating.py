@@ -106,6 +106,8 @@ def _ways(fit: "Fit", cohort: Cohort) -> dict[str, Callable[[], Any]]:
         # Probabilities need an event (fit.at_least); an ordered outcome has odds ratios, whose one-for-all-cuts is checked.
         kept = ("odds_ratios", "surface", "curve")
         ways = {name: make for name, make in ways.items() if name in kept}
+        if fit.method != "ml":
+            ways["prior_predictive"] = lambda: of.prior_predictive(fit.model, cohort)
         ways["posterior_predictive"] = lambda: of.posterior_predictive(fit)
         return ways | {"proportionality": lambda: of.proportionality(fit)}
     if fit.method != "ml":
