@@ -145,6 +145,16 @@ def stated_contrasts(
         known = ", ".join(variables)
         raise EstimandError(f"term {unknown[0]!r}", "the model has no such predictor", f"Take one of {known}")
     at = _as_lists(at or {}, variables)
+    for key in at:
+        if not any(key in variables[name].partners for name in chosen):
+            partners = dict.fromkeys(partner for name in chosen for partner in variables[name].partners)
+            raise EstimandError(
+                f"at, {key!r}",
+                "none of the predictors asked for interacts with it, so that no odds ratio depends on it",
+                f"Name one of {', '.join(partners)}"
+                if partners
+                else "Leave `at` out: the model has no interaction of these",
+            )
 
     described, pairs = [], []
     for name in chosen:

@@ -255,12 +255,13 @@ def draw_priors(model: Model, design: Design, *, draws: int, seed: int) -> Prior
 
     recipe, normals = design.recipe, model.normal_priors()
     intercept = model.priors.intercept
-    ordered = [intercept, *(normals[column.term] for column in recipe.columns)]
-    mean, spread = np.array([p.mean for p in ordered]), np.array([p.sd for p in ordered])
+    terms = [normals[column.term] for column in recipe.columns]
+    mean = np.array([intercept.mean, *(prior.mean for prior in terms)])
+    spread = np.array([intercept.sd, *(prior.sd for prior in terms)])
     sizes = [len(factor.levels) for one in recipe.varying for factor in recipe.factors if factor.name == one.factor]
-    uniform = qmc.LatinHypercube(len(ordered) + sum(sizes) + len(sizes), rng=np.random.default_rng(seed)).random(draws)
-    centred = mean + spread * norm.ppf(uniform[:, : len(ordered)])
-    sds, effects, place = np.empty((draws, len(sizes))), [], len(ordered)
+    uniform = qmc.LatinHypercube(len(mean) + sum(sizes) + len(sizes), rng=np.random.default_rng(seed)).random(draws)
+    centred = mean + spread * norm.ppf(uniform[:, : len(mean)])
+    sds, effects, place = np.empty((draws, len(sizes))), [], len(mean)
     for t, (one, groups) in enumerate(zip(recipe.varying, sizes, strict=True)):
         sds[:, t] = halfnorm.ppf(uniform[:, place]) * model.sd_prior(one.term, one.factor).scale
         effects.append(sds[:, [t]] * norm.ppf(uniform[:, place + 1 : place + 1 + groups]))

@@ -40,3 +40,13 @@ def test_a_model_without_predictors(small_table: pd.DataFrame) -> None:
 
     figure = draw(prior_predictive(mb.Model(formula="cbp ~ 1 + (1|site)"), small_table))
     assert len(figure.findobj(Axes)) == 1
+
+
+def test_shares_of_an_ordered_outcome_and_what_was_observed(small_table: pd.DataFrame) -> None:
+    result = prior_predictive("pain_ordinal", small_table, draws=200)
+    figure = draw(result)
+    shares = next(ax for ax in figure.findobj(Axes) if ax.get_xlabel() == "Persons (%)")
+    observed = next(line for line in shares.lines if line.get_marker() == "o")
+    nrs = small_table["pain_nrs"].to_numpy()
+    np.testing.assert_allclose(observed.get_xdata(), [100 * (nrs >= k).mean() for k in range(1, 11)])
+    assert [label.get_text() for label in shares.get_yticklabels()] == [f"{k} or higher" for k in range(1, 11)]
