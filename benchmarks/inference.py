@@ -285,7 +285,7 @@ def machine() -> dict[str, Any]:
     packages = ("numpy", "scipy", "pymc", "pytensor", "bambi", "nutpie", "numba")
     return {
         "cpu": cpu[0],
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": os.cpu_count(),
         "python": platform.python_version(),
         "load_average": os.getloadavg()[0],
         "versions": {name: version(name) for name in packages},
@@ -315,6 +315,7 @@ def main() -> None:
                 load = os.getloadavg()[0]
                 found = measure(engine, Path(name), options)
                 found["load_average"] = [round(load, 2), round(os.getloadavg()[0], 2)]
+                found["cores"] = len(os.sched_getaffinity(0))  # fewer than the machine's where the run was pinned
                 print(rows, engine, json.dumps(found), flush=True)
                 results = out.setdefault(options.model, {})
                 results.setdefault(str(rows), {})[engine] = found

@@ -116,15 +116,15 @@ def coverage() -> str:
 def engines() -> str:
     found = result("inference.json")
     parts = []
-    sizes = found["cbp_interaction"]
+    sizes, cores = found["cbp_interaction"], found["machine"]["cores"]
     for rows in sorted(sizes, key=int):
         lines = []
         for engine, name in ENGINES.items():
             one = sizes[rows].get(engine)
             if one is None:
                 continue
-            if one.get("earlier_run"):
-                name += " (another run, busier machine)"
+            if one.get("cores", cores) < cores:
+                name += f" (on {one['cores']} core)"
             if "first_s" not in one:
                 lines.append([name, one.get("skipped", "failed"), *["–"] * 5])
                 continue
