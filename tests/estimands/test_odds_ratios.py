@@ -119,7 +119,7 @@ def test_terms_choose_rows_and_unknown_names_are_refused(fit) -> None:
         odds_ratios(fit, at={"bmi_z": 0})
     with pytest.raises(EstimandError, match="no level 'other'"):
         odds_ratios(fit, at={"sex": "other"})
-    with pytest.raises(EstimandError, match="'age_z'.*none of the predictors asked for interacts"):
+    with pytest.raises(EstimandError, match=r"'age_z'.*none of the predictors asked for interacts"):
         odds_ratios(fit, at={"age_z": 1})
     with pytest.raises(EstimandError, match="no contrast"):
         odds_ratios(fit, per=0)
