@@ -275,6 +275,15 @@ def floors(results: dict[str, Any], rows: str = "27518") -> list[dict[str, Any]]
     return found
 
 
+def beyond(results: dict[str, Any], engine: str, rows: int) -> str:
+    """At which smaller size an engine was stopped already, in words; empty where it was not."""
+    for size in sorted(map(int, results)):
+        said = results[str(size)].get(engine, {}).get("skipped", "")
+        if size < rows and said.startswith("longer than"):
+            return f"{said} at {size:,} rows"
+    return ""
+
+
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     from importlib.metadata import version
@@ -313,7 +322,8 @@ def main() -> None:
             prepare(Path(name), options.model, rows)
             for engine in options.engines:
                 load = os.getloadavg()[0]
-                found = measure(engine, Path(name), options)
+                smaller = beyond(out.get(options.model, {}), engine, rows)
+                found = {"skipped": f"not tried: {smaller}"} if smaller else measure(engine, Path(name), options)
                 found["load_average"] = [round(load, 2), round(os.getloadavg()[0], 2)]
                 found["cores"] = len(os.sched_getaffinity(0))  # fewer than the machine's where the run was pinned
                 print(rows, engine, json.dumps(found), flush=True)
