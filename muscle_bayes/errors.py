@@ -82,6 +82,42 @@ class BundleError(ImageError):
     """A segmentation bundle, its network or its weights cannot be used, or must not be."""
 
 
+class MissingWeightsError(BundleError):
+    """The weights of a network are not there; none are ever downloaded."""
+
+
+class BackendError(ImageError):
+    """Another tool that was asked to label a scan is not there, failed, or gave something else than labels of the scan."""
+
+
+class DeviceMemoryError(ImageError):
+    """The memory of the device that computes does not hold a single window of a scan."""
+
+
+class WorkerKilledError(ImageError):
+    """A scan whose task ended the process that worked on it, again and again, with nothing else beside it."""
+
+
+class ClusterError(MuscleBayesError):
+    """Workers cannot be had, or were lost and did not come back."""
+
+
+class DeliveryError(ImageError):
+    """A delivery of scans cannot be used: files are missing, there are too many, or they are not what their format says."""
+
+
+class ArchiveError(DeliveryError):
+    """An archive is damaged or unsafe, so nothing is taken out of it."""
+
+
+class ConversionError(DeliveryError):
+    """DICOM files do not make one volume."""
+
+
+class StationError(DeliveryError):
+    """Stations of a scan do not make one volume: one is missing, twice there, or there is a gap between them."""
+
+
 # --- tables -----------------------------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,21 @@ import typer
 from muscle_bayes.cli.options import File, Json, Seed
 
 
+class BackendName(StrEnum):
+    """What labels."""
+
+    bundle = "bundle"
+    nnunet = "nnunet"
+    totalsegmentator = "totalsegmentator"
+
+
+class TaskName(StrEnum):
+    """What TotalSegmentator labels."""
+
+    total_mr = "total_mr"
+    thigh_shoulder_muscles_mr = "thigh_shoulder_muscles_mr"
+
+
 class Profile(StrEnum):
     """How much is trained."""
 
@@ -24,7 +39,11 @@ Bundle = Annotated[
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda or mps; the fastest that is there where left out.")]
 Trust = Annotated[
-    bool, typer.Option("--trust-bundle", help="Let the bundle's configuration run code of whoever wrote it.")
+    bool,
+    typer.Option(
+        "--trust-bundle",
+        help="Let a bundle's configuration, or nnU-Net's pickled checkpoints, run code of whoever made them.",
+    ),
 ]
 
 
@@ -33,7 +52,29 @@ def segment(
     water: File = None,
     fat: File = None,
     image: File = None,
+    backend: Annotated[
+        BackendName, typer.Option(help="This project's networks, a trained nnU-Net v2 model, or TotalSegmentator.")
+    ] = BackendName.bundle,
     bundle: Bundle = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, file_okay=False, help="Folder of a trained nnU-Net model, or of TotalSegmentator's weights."
+        ),
+    ] = None,
+    command: Annotated[
+        str | None,
+        typer.Option(help="Command of nnU-Net or TotalSegmentator, in its own environment; else from the PATH."),
+    ] = None,
+    scheme: Annotated[
+        str | None,
+        typer.Option(help="What an nnU-Net's ids mean, as in quantify; by the names in dataset.json if left out."),
+    ] = None,
+    channels: Annotated[
+        str | None, typer.Option(help="What an nnU-Net's channels are, such as water,fat; by their names if left out.")
+    ] = None,
+    task: Annotated[TaskName, typer.Option(help="Task of TotalSegmentator.")] = TaskName.total_mr,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds that nnU-Net or TotalSegmentator may take.")] = 3600.0,
     device: Device = None,
     mirror: Annotated[bool, typer.Option(help="Average with the mirrored image: slower, steadier.")] = True,
     trust_bundle: Trust = False,
@@ -45,19 +86,27 @@ def segment(
     if (water is None) == (image is None):
         raise typer.BadParameter("give --water and --fat of a Dixon scan, or --image")
     from muscle_bayes.cli.printing import print_files
-    from muscle_bayes.imaging.network.segmentation import save_labels
-    from muscle_bayes.imaging.network.segmentation import segment as label
+    from muscle_bayes.imaging.backends import save_labels
+    from muscle_bayes.imaging.backends import segment as label
 
     roles = {"water": water, "fat": fat, "image": image}
     labels = label(
         {role: path for role, path in roles.items() if path is not None},
+        backend=backend.value,
         bundle=bundle,
+        model=model,
+        command=command,
+        scheme=scheme,
+        channels=None if channels is None else [name.strip() for name in channels.split(",")],
+        task=task.value,
+        timeout_s=timeout,
         device=device,
         mirror=mirror,
         trust_bundle=trust_bundle,
     )
     files = save_labels(labels, out)
-    facts = {key: labels.extra[key] for key in ("device", "bundle", "weights_sha256", "trained_on")}
+    wanted = ("backend", "device", "bundle", "model", "tool_version", "weights_sha256", "trained_on")
+    facts = {key: labels.extra[key] for key in wanted if key in labels.extra}
     said = f"On {facts['device']}, by weights trained on: {facts['trained_on']}. Look at the labels before you measure."
     print_files(files, as_json=as_json, said=said, facts=facts)
 

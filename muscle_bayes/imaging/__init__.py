@@ -24,6 +24,7 @@ __all__ = [
     "hull_compartment",
     "label_id",
     "measure",
+    "open_backend",
     "quantify",
     "read_label_map",
     "read_scan",
@@ -32,12 +33,12 @@ __all__ = [
     "validate",
 ]
 
-#: Names that need torch when they are called, and more modules than measuring does.
-_NETWORK = {"segment": "segmentation", "validate": "validation"}
+#: Names that need more modules than measuring does, and torch when they are called.
+_LATER = {"open_backend": "backends", "segment": "backends", "validate": "network.validation"}
 
 
 def __getattr__(name: str) -> Any:
-    """Load a name of the network when it is first used."""
-    if name not in _NETWORK:
+    """Load a name of the segmentation when it is first used."""
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.network.{_NETWORK[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)

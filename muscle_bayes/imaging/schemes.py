@@ -99,10 +99,26 @@ def _table(path: Path, lines: list[tuple[int, str]]) -> list[tuple[int, int, str
     return entries
 
 
+def structure_in_words(words: str) -> str | None:
+    """Return the structure that is named in some words, or None where none is.
+
+    Parameters
+    ----------
+    words : str
+        Lower case, such as "erector spinae".
+
+    Returns
+    -------
+    str or None
+        Name of a muscle group, "bone" or "subcutaneous_fat"; "other" for muscles that are known to be none of these.
+    """
+    if _BONES.search(words):
+        return "bone"
+    return next((name for name, parts in _WORDS if any(part in words for part in parts)), None)
+
+
 def _sorted_name(described: str) -> tuple[str, str]:
     """Structure and side of a name in words, such as "63 Satorius Left"."""
     words = described.lower()
     side = next((side for side in ("left", "right") if re.search(rf"\b{side}\b", words)), "both")
-    if _BONES.search(words):
-        return "bone", side
-    return next((name for name, parts in _WORDS if any(part in words for part in parts)), "other"), side
+    return structure_in_words(words) or "other", side

@@ -12,10 +12,11 @@ from scipy.ndimage import zoom
 
 from muscle_bayes.errors import ImageError, InvalidValueError, MissingDependencyError
 from muscle_bayes.imaging import quantify, segment
+from muscle_bayes.imaging.backends import save_labels
 from muscle_bayes.imaging.network.agreement import dice
 from muscle_bayes.imaging.network.bundle import Bundle
 from muscle_bayes.imaging.network.prediction import predict_labels, without_islands
-from muscle_bayes.imaging.network.segmentation import Segmenter, save_labels
+from muscle_bayes.imaging.network.segmentation import Segmenter
 
 CPU = torch.device("cpu")
 Blocks = tuple[np.ndarray, np.ndarray]
@@ -98,7 +99,7 @@ def test_roles_that_make_no_scan_are_refused(segmenter: Segmenter, two_blocks: B
         with pytest.raises(ImageError):
             segmenter(images)
     with pytest.raises(InvalidValueError, match="labels="):
-        segment(image, backend="nnunet")
+        segment(image, backend="labelmap")
     with pytest.raises(InvalidValueError, match="is not there"):
         Segmenter.load(device="cuda:77")
 
