@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from muscle_bayes import __version__
-from muscle_bayes.cli import segmentation
+from muscle_bayes.cli import scans, segmentation
 from muscle_bayes.cli.options import File, Json, Seed
 
 app = typer.Typer(
@@ -289,5 +289,5 @@ def models(
         typer.echo(f"{entry:<{width}}  {title}")
 
 
-for _command in (segmentation.segment, segmentation.train, segmentation.validate):
+for _command in (scans.measure, segmentation.segment, segmentation.train, segmentation.validate):
     app.command()(_command)

@@ -12,6 +12,7 @@ import typer
 if TYPE_CHECKING:
     from muscle_bayes.specification import Model
     from muscle_bayes.study import StudyRun
+    from muscle_bayes.study.scanning import ScanRun
 
 _SHORT = {
     "muscle": "muscle",
@@ -149,6 +150,44 @@ def print_run(made: "StudyRun", *, as_json: bool) -> None:
     if not made.made:
         typer.echo("Nothing had changed; everything was up to date")
     typer.echo(f"Report: {made.report}")
+
+
+def print_scans(made: "ScanRun", *, as_json: bool) -> None:
+    """Print what the scan half came to: how many were measured, who failed and why, where the tables are.
+
+    Parameters
+    ----------
+    made : ScanRun
+        Of `measure`.
+    as_json : bool
+        As JSON.
+    """
+    measured = made.measured
+    scans = measured.table[["participant_id", "session_id"]].drop_duplicates().shape[0] if len(measured.table) else 0
+    if as_json:
+        print_json(
+            {
+                "out": made.out,
+                "exit_code": made.exit_code,
+                "participants": made.people,
+                "measured": scans,
+                "taken_over": measured.reused,
+                "left": measured.left,
+                "failures": measured.failures.to_dict(orient="records"),
+                "notes": measured.notes,
+                "files": made.files,
+            }
+        )
+        return
+    typer.echo(f"{scans:,} of {made.people:,} participants measured, {measured.reused:,} of them before")
+    for error, count in measured.failures["error"].value_counts().items():
+        typer.echo(f"  {count:,} failed: {error}")
+    if measured.left:
+        typer.echo(f"  {measured.left:,} left for another run")
+    for note in measured.notes:
+        typer.echo(f"note: {note}")
+    for path in made.files.values():
+        typer.echo(str(path))
 
 
 def _interval(row: Mapping[Any, Any]) -> str:

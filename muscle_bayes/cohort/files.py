@@ -12,6 +12,8 @@ from pathlib import Path
 def whole_file(path: Path | str) -> Iterator[Path]:
     """Give a temporary path in the same folder, which becomes `path` when the block ends without an error.
 
+    The content is on the disk before the name is: after a power cut there is the old file or the new one, and no half of either.
+
     Parameters
     ----------
     path : path
@@ -33,9 +35,25 @@ def whole_file(path: Path | str) -> Iterator[Path]:
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
+        _to_disk(temporary)
         temporary.replace(path)
+        _to_disk(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    """Ask for a file, or the names in a folder, to be written; not every system and file system has this for folders."""
+    try:
+        handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)
 
 
 def file_sha256(path: Path | str) -> str:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from muscle_bayes.cohort import Cohort
 from muscle_bayes.errors import MuscleBayesError
+from muscle_bayes.imaging.deliveries.patterns import files_of
 from muscle_bayes.study.drawing import WIDTHS, save_figure
 from muscle_bayes.study.folder import StudyFolder
 from muscle_bayes.study.lock import code_version, fingerprint
 from muscle_bayes.study.measuring import Measured
-from muscle_bayes.study.people import find_images, people_of
+from muscle_bayes.study.people import people_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,7 +87,9 @@ def panel_of_scans(folder: StudyFolder, cohort: Cohort, measured: Measured | Non
         three people who agree in lean muscle.
     """
     study, out = folder.study, folder.out
-    if measured is None or study.images is None or not {"water", "fat", "labels"} <= set(study.images.patterns):
+    if measured is None or study.images is None or study.images.format != "nifti":
+        return {}
+    if not {"water", "fat", "labels"} <= set(study.images.patterns):
         return {}
     # Labels of another tool need its scheme, which the figure does not read.
     chosen = matched_people(cohort, set(measured.table["participant_id"])) if study.images.scheme is None else None
@@ -95,7 +98,10 @@ def panel_of_scans(folder: StudyFolder, cohort: Cohort, measured: Measured | Non
     names = chosen["participant_id"].tolist()
     people = [person for person in people_of(cohort.table) if person.participant_id in names]
     root = study.resolve(study.images.root)
-    images = {person.participant_id: find_images(root, study.images.patterns, person) for person in people}
+    images = {
+        person.participant_id: files_of(root, study.images.patterns, person.participant_id, person.session_id)
+        for person in people
+    }
     stamps = {
         name: {role: (path.name, path.stat().st_size, path.stat().st_mtime_ns) for role, path in files.items()}
         for name, files in images.items()

@@ -15,13 +15,15 @@ from muscle_bayes.cohort import Cohort
 from muscle_bayes.cohort.exposure import Exposure
 from muscle_bayes.cohort.files import file_sha256, whole_file
 from muscle_bayes.errors import InvalidValueError
+from muscle_bayes.imaging.deliveries import Delivery
 from muscle_bayes.report.results import Phantoms
 from muscle_bayes.study.drawing import figure_files, save_figure
 from muscle_bayes.study.folder import StudyFolder
 from muscle_bayes.study.lock import code_version, fingerprint
-from muscle_bayes.study.measuring import measure_person
+from muscle_bayes.study.one_scan import finished_scan, measure_person
 from muscle_bayes.study.panel import draw_panel, matched_people
 from muscle_bayes.study.people import Person
+from muscle_bayes.study.scan_settings import ScanSettings
 
 REGIONS = ("trunk", "thigh")
 #: Which rows of a measurement are held against which row of the truth.
@@ -171,10 +173,14 @@ def measure_phantom(task: PhantomTask) -> dict[str, Any]:
         del files["labels"]
     bmi = float(member["bmi_kg_m2"])
     person = Person(str(member["participant_id"]), str(member["session_id"]), bmi, simulated=True)
-    exposure = Exposure(muscle=compared["muscle"])
-    table, _ = measure_person(
-        files, person, task.home, backend=compared["backend"], exposure=exposure, overlay=task.overlay
-    )
+    settings = ScanSettings(Exposure(muscle=compared["muscle"]), compared["backend"])
+    delivery = Delivery(person.participant_id, person.session_id, "nifti", {role: (p,) for role, p in files.items()})
+    measured = None
+    if task.overlay is None or task.overlay.is_file():
+        measured = finished_scan(delivery, person, task.home, settings)
+    if measured is None:
+        measured = measure_person(delivery, person, task.home, settings, overlay=task.overlay)
+    table = measured.table
     rows = (table["muscle"] == compared["muscle"]) & (table["region"] == compared["region"]) & (table["side"] == "both")
     found = table[rows].iloc[0]
     true = truth[(truth["muscle"] == compared["muscle"]) & (truth["side"] == "both")].iloc[0]

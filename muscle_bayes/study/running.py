@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from muscle_bayes.cohort import Cohort, read_cohort
-from muscle_bayes.cohort.exposure import Exposure
 from muscle_bayes.cohort.files import file_sha256, whole_file
 from muscle_bayes.errors import TableError
 from muscle_bayes.report.results import Phantoms, StudyResults
@@ -15,13 +14,15 @@ from muscle_bayes.study.across import Across, across_fits
 from muscle_bayes.study.fitting import MadeFit, make_fit
 from muscle_bayes.study.folder import StudyFolder, StudyRun
 from muscle_bayes.study.lock import code_version, fingerprint
-from muscle_bayes.study.measuring import FAILURE_COLUMNS, Measured, measure_people, write_measured
+from muscle_bayes.study.measuring import Measured
+from muscle_bayes.study.missing_scans import exclusion_rules, failure_table
 from muscle_bayes.study.panel import STAGE as PANEL
 from muscle_bayes.study.panel import panel_of_scans
-from muscle_bayes.study.people import people_of
 from muscle_bayes.study.progress import Progress
+from muscle_bayes.study.scanning import measure_images
 from muscle_bayes.study.settings import FitSection, Study, load_study
 from muscle_bayes.study.simulating import read_truth
+from muscle_bayes.study.writing import single_writer
 
 if TYPE_CHECKING:
     from muscle_bayes.specification import Model
@@ -65,13 +66,22 @@ def run(
     """
     study = study if isinstance(study, Study) else load_study(study)
     models = [(section, _model(study, section)) for section in study.fits]
-    folder = StudyFolder(study, progress or Progress())
+    progress = progress or Progress()
+    with single_writer(study.out, progress):
+        return _run_stages(StudyFolder(study, progress), models, phantoms)
+
+
+def _run_stages(
+    folder: StudyFolder, models: list[tuple[FitSection, "Model"]], phantoms: PhantomStage | None
+) -> StudyRun:
+    """Run one stage after the other in a folder that nobody else writes into."""
+    study = folder.study
     for section, _ in models:
         source = study.model_source(section)
         if isinstance(source, Path):
             folder.input_hash(source)
 
-    measured = _measure(folder) if study.images is not None else None
+    measured = measure_images(folder)[0] if study.images is not None else None
     cohort, failures = _cohort(folder, measured)
     shown = phantoms(cohort, folder) if phantoms is not None else _kept_phantoms(folder)
     fits = [make_fit(folder, cohort, section, model, study.sensitivity_of(section)) for section, model in models]
@@ -103,41 +113,6 @@ def _model(study: Study, section: FitSection) -> "Model":
     return load_model(study.model_source(section)).with_priors(section.priors)
 
 
-def _exposure(study: Study) -> Exposure:
-    return study.exposure.exposure() if study.exposure else Exposure()
-
-
-def _measure(folder: StudyFolder) -> Measured:
-    """Measure the images of every participant of the chosen session."""
-    study = folder.study
-    assert study.images is not None
-    people = read_cohort(
-        study.resolve(study.participants.file),
-        columns=_columns(study),
-        exposure={"session": study.exposure.session} if study.exposure else None,
-    )
-    root = study.resolve(study.images.root)
-    from muscle_bayes.imaging.label_schemes import is_scheme_name
-
-    named = study.images.scheme
-    scheme: Path | str | None = named
-    if named is not None and not is_scheme_name(named):
-        scheme = study.resolve(named)
-        folder.input_hash(scheme)
-    measured = measure_people(
-        people_of(people.table), study.images, root, scheme, folder.out, _exposure(study), folder.progress
-    )
-    # Each person's sidecar knows whether the images were measured before; the joined table costs nothing to write again.
-    stage = "measurements"
-    folder.stages.append(stage)
-    wanted = fingerprint(study.images.model_dump(mode="json"), code_version("imaging", "study"))
-    whole = measured.reused == len(people) - len(measured.failures)
-    (folder.kept if whole and folder.lock.is_done(stage, wanted) else folder.made).append(stage)
-    folder.lock.record(stage, wanted, write_measured(measured, folder.out))
-    folder.write_lock()
-    return measured
-
-
 def _columns(study: Study) -> dict[str, Any]:
     return study.participants.model_dump()["columns"]
 
@@ -153,16 +128,9 @@ def _cohort(folder: StudyFolder, measured: Measured | None) -> tuple[Cohort, pd.
             raise TableError(str(measurements), "There is no such file", _NO_MEASUREMENTS)
     elif measured is not None:
         measurements = out / "measurements.tsv"
-    failures = measured.failures if measured is not None else pd.DataFrame(columns=list(FAILURE_COLUMNS), dtype="str")
+    failures = measured.failures if measured is not None else failure_table([])
     rules = [exclusion.rule() for exclusion in study.exclusions]
-    if len(failures):
-        failed = {
-            "name": "image could not be measured (failures.tsv)",
-            "column": "participant_id",
-            "op": "in",
-            "value": failures["participant_id"].tolist(),
-        }
-        rules.insert(0, failed)
+    rules = [*exclusion_rules(failures), *rules]
     hashes = [folder.input_hash(participants)]
     if measurements is not None:
         hashes.append(folder.input_hash(measurements) if measured is None else file_sha256(measurements))

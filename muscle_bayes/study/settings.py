@@ -10,6 +10,7 @@ from muscle_bayes.cohort import Exposure
 from muscle_bayes.errors import StudyFileError
 from muscle_bayes.study.complaints import complaints
 from muscle_bayes.study.estimating import ESTIMATES, ON_REQUEST
+from muscle_bayes.study.images_settings import ImagesSection
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
@@ -69,66 +70,6 @@ class MeasurementsSection(BaseModel):
     model_config = _STRICT
 
     file: Path
-
-
-class ImagesSection(BaseModel):
-    """`[images]`: where each participant's images lie.
-
-    Attributes
-    ----------
-    root : pathlib.Path
-        Folder that the patterns start from, relative to study.toml.
-    format : {"nifti"}
-        What the images are.
-    water, fat, image, labels : str, optional
-        Patterns such as `sub-{participant_id}/ses-{session_id}/anat/*_water.nii.gz`; each must meet exactly one file. Water and
-        fat of a Dixon pair, or `image`, one contrast.
-    backend : {"labelmap", "hull"}
-        `labelmap` reads `labels`; `hull` finds the muscle compartment of limbs without them.
-    scheme : str, optional
-        What the ids of another tool's labels mean, where the files do not say it: the name of a published scheme
-        (`mrsegmentator`, `musclemap_wholebody@1.4`), a table with id, muscle and side, or an ITK-SNAP label file; files are
-        relative to study.toml.
-    resample_labels : bool
-        Bring labels on another grid onto that of the images, by the nearest neighbour.
-    weights : str, optional
-        Of a network; the two backends of this version have none.
-    """
-
-    model_config = _STRICT
-
-    root: Path
-    format: Literal["nifti"] = "nifti"
-    water: str | None = None
-    fat: str | None = None
-    image: str | None = None
-    labels: str | None = None
-    backend: Literal["labelmap", "hull"] = "labelmap"
-    scheme: str | None = None
-    resample_labels: bool = False
-    weights: str | None = None
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if (self.water is None) != (self.fat is None):
-            raise ValueError("water and fat belong together: give both, or image = for one contrast")
-        if (self.water is None) == (self.image is None):
-            raise ValueError("give water and fat of a Dixon pair, or image of one contrast, not both and not neither")
-        if self.backend == "labelmap" and self.labels is None:
-            raise ValueError('backend = "labelmap" needs labels, a pattern of label maps')
-        if self.backend == "hull" and self.labels is not None:
-            raise ValueError('backend = "hull" finds the compartment itself: take labels out, or use "labelmap"')
-        if self.scheme is not None and self.labels is None:
-            raise ValueError("scheme says what labels mean, and there are no labels: take it out")
-        if self.weights is not None:
-            raise ValueError(f"backend {self.backend!r} has no weights: take the key out")
-        return self
-
-    @property
-    def patterns(self) -> dict[str, str]:
-        """The patterns that are given, by role."""
-        roles = {"water": self.water, "fat": self.fat, "image": self.image, "labels": self.labels}
-        return {role: pattern for role, pattern in roles.items() if pattern is not None}
 
 
 class ExposureSection(BaseModel):

@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from muscle_bayes.cohort import Exposure
 from muscle_bayes.errors import EmptyTableError
+from muscle_bayes.imaging.deliveries import Delivery
+from muscle_bayes.imaging.deliveries.patterns import files_of
 from muscle_bayes.study import run
-from muscle_bayes.study.measuring import measure_person
-from muscle_bayes.study.people import Person, find_images
+from muscle_bayes.study.one_scan import finished_scan, measure_person
+from muscle_bayes.study.people import Person
+from muscle_bayes.study.scan_settings import ScanSettings
 
 SHARES = np.linspace(0.05, 0.6, 60)
 STUDY = """\
@@ -84,12 +86,14 @@ def test_bad_participants_become_rows_and_a_second_run_measures_only_what_change
     ids = pd.read_csv(study / "participants.csv")["participant_id"].tolist()
     failures = pd.read_csv(out / "failures.tsv", sep="\t")
     assert failures["participant_id"].tolist() == [ids[3], ids[7], ids[11]]
-    assert failures["error"].tolist() == ["CorruptImageError", "ImageError", "GridMismatchError"]
+    assert failures["error"].tolist() == ["CorruptImageError", "DeliveryError", "GridMismatchError"]
     assert "meets no file" in failures.loc[1, "problem"]
 
     flow = pd.read_csv(out / "flow.csv")
     assert flow.loc[flow["step"] == "exclusion", ["reason", "n_removed", "n_left"]].to_numpy().tolist() == [
-        ["image could not be measured (failures.tsv)", 3, 57]
+        ["image could not be measured: images not found or not usable as delivered (failures.tsv)", 1, 59],
+        ["image could not be measured: image file corrupt (failures.tsv)", 1, 58],
+        ["image could not be measured: images on different grids (failures.tsv)", 1, 57],
     ]
     measured = pd.read_parquet(out / "cohort.parquet").set_index("participant_id")
     expected = pd.Series(100 * SHARES, index=ids).drop([ids[3], ids[7], ids[11]])
@@ -143,13 +147,13 @@ def test_a_pattern_must_meet_one_file(tmp_path: Path) -> None:
         (tmp_path / name / "a_water.nii.gz").touch()
     (tmp_path / "sub-10" / "b_water.nii.gz").touch()
     patterns = {"water": "sub-{participant_id}/*_water.nii.gz"}
-    assert find_images(tmp_path, patterns, Person("1"))["water"].parent.name == "sub-1"
+    assert files_of(tmp_path, patterns, "1")["water"].parent.name == "sub-1"
     with pytest.raises(Exception, match=r"2 files \(a_water\.nii\.gz, b_water\.nii\.gz\)"):
-        find_images(tmp_path, patterns, Person("10"))
+        files_of(tmp_path, patterns, "10")
     # An identifier is text, not a pattern, and no path.
     for evil in ("*", "1/../10", "[1]"):
         with pytest.raises(Exception, match=r"no file|slash"):
-            find_images(tmp_path, patterns, Person(evil))
+            files_of(tmp_path, patterns, evil)
 
 
 def test_bids_folders_keep_different_identifiers_apart() -> None:
@@ -195,12 +199,15 @@ def test_a_folder_of_classes_is_measured_again_when_one_of_its_masks_changes(tmp
     write("left", labels == 3)
     write("right", labels == 4)
     patterns = {role: f"sub-{{participant_id}}/x_{role}.nii.gz" for role in ("water", "fat")}
-    files = find_images(tmp_path, patterns | {"labels": "sub-{participant_id}/classes"}, Person("1"))
+    files = files_of(tmp_path, patterns | {"labels": "sub-{participant_id}/classes"}, "1")
 
     def measured() -> tuple[float, bool]:
-        table, again = measure_person(files, Person("1"), tmp_path / "out", backend="labelmap", exposure=Exposure())
-        rows = table[table["region"] == "field_of_view"].set_index(["muscle", "side"])
-        return float(rows.loc[("autochthonous", "both"), "compartment_cm3"]), again
+        person, settings, out = Person("1"), ScanSettings(), tmp_path / "out"
+        delivery = Delivery("1", "", "nifti", {role: (path,) for role, path in files.items()})
+        done = finished_scan(delivery, person, out, settings)
+        found = done or measure_person(delivery, person, out, settings)
+        rows = found.table[found.table["region"] == "field_of_view"].set_index(["muscle", "side"])
+        return float(rows.loc[("autochthonous", "both"), "compartment_cm3"]), found.reused
 
     volume = 2 * 4 * 6 * 4 * 20 / 1000
     assert measured() == (pytest.approx(volume), False)
