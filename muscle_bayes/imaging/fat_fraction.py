@@ -1,7 +1,7 @@
 """Fat signal fraction of a Dixon pair: F / (W + F) where there is signal, undefined elsewhere."""
 
 from dataclasses import dataclass
-from math import gcd
+from math import gcd, prod
 
 import numpy as np
 
@@ -193,12 +193,27 @@ def check_magnitude(data: np.ndarray, name: str) -> None:
         )
 
 
-def _sampled(values: np.ndarray, at_most: int = 4_000_000) -> np.ndarray:
-    """Return evenly spread voxels of a large image, all of a small one; for medians and percentiles.
+def sampling_step(shape: tuple[int, ...], at_most: int = 4_000_000) -> int:
+    """Return the step between the voxels of a large image that medians and percentiles look at; 1 for a small one.
 
-    The step shares no factor with the image's sides, so that no row or column is preferred.
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the image.
+    at_most : int
+        Voxels looked at.
+
+    Returns
+    -------
+    int
+        It shares no factor with the image's sides, so that no row or column is preferred.
     """
-    step = values.size // at_most + 1
-    while step > 1 and any(gcd(step, side) > 1 for side in values.shape):
+    step = prod(shape) // at_most + 1
+    while step > 1 and any(gcd(step, side) > 1 for side in shape):
         step += 1
-    return values.ravel(order="F")[::step]
+    return step
+
+
+def _sampled(values: np.ndarray) -> np.ndarray:
+    """Return evenly spread voxels of a large image, all of a small one; for medians and percentiles."""
+    return values.ravel(order="F")[:: sampling_step(values.shape)]

@@ -12,7 +12,7 @@ from muscle_bayes.errors import ImageError, TableError
 from muscle_bayes.imaging.images import read_volume, require_same_grid
 from muscle_bayes.imaging.label_schemes import read_label_map
 from muscle_bayes.imaging.labels import SCHEME
-from muscle_bayes.imaging.network.prediction import to_pixels
+from muscle_bayes.imaging.network.devices import require_torch
 from muscle_bayes.imaging.network.preprocessing import CONTEXT_MM
 from muscle_bayes.imaging.network.samples import Array, Sample
 
@@ -151,13 +151,18 @@ def prepare_pair(pair: Pair, scheme: str | None = None) -> PreparedPair:
     ImageError
         Where images cannot be read or the labels lie on another grid.
     """
+    torch = require_torch()
+    from muscle_bayes.imaging.network.signals import to_pixels
+
     volumes = [read_volume(pair.images[role], role) for role in ROLES if role in pair.images]
     labels = read_label_map(pair.labels, scheme)
     for volume in (*volumes[1:], labels.volume):
         require_same_grid(volumes[0], volume)
     ids = own_ids(labels.volume.data, {k: (s.name, s.side) for k, s in labels.structures.items()}, pair.name)
     spacing = volumes[0].spacing
-    stacks = [to_pixels(np.moveaxis(v.data, 2, 0).astype(np.float32), spacing[:2]) for v in volumes]
+    stacks = [
+        to_pixels(torch.from_numpy(np.moveaxis(v.data, 2, 0).astype(np.float32)), spacing[:2]).numpy() for v in volumes
+    ]
     index = [_nearest(n, m) for n, m in zip(ids.shape[:2], stacks[0].shape[1:], strict=True)]
     resized = np.moveaxis(ids[np.ix_(*index, np.arange(ids.shape[2]))], 2, 0)
     second = stacks[1] if len(stacks) > 1 else None

@@ -1,26 +1,51 @@
 """From the images of a scan to a label map, slice by slice, on the images' own grid."""
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d, label
+from scipy.ndimage import find_objects, label
 
+from muscle_bayes.errors import DeviceMemoryError
 from muscle_bayes.imaging.labels import SCHEME
-from muscle_bayes.imaging.network.augmentation import MIRRORED, SIDE_MULTIPLE
+from muscle_bayes.imaging.network.augmentation import MIRRORED
 from muscle_bayes.imaging.network.devices import require_torch
-from muscle_bayes.imaging.network.preprocessing import CONTEXT_MM, PIXEL_MM, BodyFrame, body_frame, network_input
 from muscle_bayes.imaging.network.samples import Array
 
 if TYPE_CHECKING:
     import torch
 
-#: Pixels closer to the network's than this are taken as they are: resampling would blur more than it mends.
-_SAME_PIXEL = 0.06
-#: Margin around the body that is predicted, as a share of its half extent.
-_MARGIN = 1.12
+    from muscle_bayes.imaging.network.signals import Signals
+
 #: Islands of a structure below this share of it are dropped.
 _ISLAND_SHARE = 0.05
+#: Windows at a time, where nothing else is said: a processor's cache holds few, a card wants many.
+BATCH = {"cpu": 4, "cuda": 32, "mps": 8}
+#: Number types of the network; everything around it is single precision.
+PRECISIONS = ("fp32", "bf16")
+
+
+@dataclass
+class Computation:
+    """How a scan was computed, for its sidecar.
+
+    Attributes
+    ----------
+    precision : {"fp32", "bf16"}
+        Number type of the network.
+    batch : int
+        Windows at a time in the end.
+    held_on : str
+        Device that held the scan and the labels in the end.
+    out_of_memory : list of str
+        What was done each time the device's memory ran out.
+    """
+
+    precision: str
+    batch: int
+    held_on: str
+    out_of_memory: list[str] = field(default_factory=list)
 
 
 def predict_labels(
@@ -31,7 +56,9 @@ def predict_labels(
     device: "torch.device",
     *,
     mirror: bool = True,
-    batch: int = 4,
+    batch: int | None = None,
+    precision: str = "fp32",
+    close_up: bool = False,
 ) -> NDArray[np.uint8]:
     """Label a scan.
 
@@ -47,39 +74,206 @@ def predict_labels(
         Where to compute.
     mirror : bool
         Whether the mirrored image is predicted as well, and both are averaged.
-    batch : int
-        Slices at a time.
+    batch : int, optional
+        Windows at a time; `BATCH` of the device where left out.
+    precision : {"fp32", "bf16"}
+        Number type of the network; `precision.checked_precision` says whether half the bits give the same labels.
+    close_up : bool
+        Whether the paraspinal muscles are labelled a second time in a window around them (`close_up.look_closer`): for
+        networks that were trained on such windows, which their bundle's metadata says.
 
     Returns
     -------
     (nx, ny, nz) uint8
         Ids of `muscle_bayes.imaging.labels.SCHEME`.
+
+    Raises
+    ------
+    DeviceMemoryError
+        Where not even one window fits on the device.
     """
-    stacks = [np.moveaxis(image, 2, 0) for image in (first, second) if image is not None]
-    resized = [to_pixels(stack, spacing[:2]) for stack in stacks]
-    a, b = resized[0], resized[1] if second is not None else None
-    frame = body_frame(a, b)
-    box, inner = _box(frame, a.shape[1:])
-    a, b = a[:, *box], None if b is None else b[:, *box]
-    offset = np.array([s.start for s in box], dtype=float)
-    frame = BodyFrame(frame.signal, frame.centre - offset, frame.half)
-    step = max(1, round(CONTEXT_MM / spacing[2]))
-    last = a.shape[0] - 1
-    labels = np.zeros(stacks[0].shape, dtype=np.uint8)
-    for start in range(0, last + 1, batch):
-        chosen = range(start, min(start + batch, last + 1))
-        planes = [[max(k - step, 0), k, min(k + step, last)] for k in chosen]
-        inputs = np.stack([network_input(a[p], None if b is None else b[p], frame) for p in planes])
-        probabilities = class_probabilities(networks, inputs, device, mirror=mirror)
-        for k, plane in zip(chosen, probabilities, strict=True):
-            labels[k] = _to_grid(plane, box, inner, labels.shape[1:])
-    return np.ascontiguousarray(np.moveaxis(without_islands(labels), 0, 2))
+    labels, _ = slice_labels(networks, first, second, spacing, device, mirror=mirror, batch=batch, precision=precision)
+    labels = without_islands(labels)
+    if not close_up:
+        return labels
+    from muscle_bayes.imaging.network.close_up import look_closer
+
+    return look_closer(networks, first, second, labels, spacing, device, mirror=mirror, precision=precision)
+
+
+def slice_labels(
+    networks: "list[torch.nn.Module]",
+    first: Array,
+    second: Array | None,
+    spacing: tuple[float, float, float],
+    device: "torch.device",
+    *,
+    mirror: bool = True,
+    batch: int | None = None,
+    precision: str = "fp32",
+) -> tuple[NDArray[np.uint8], Computation]:
+    """Label a scan and leave islands in: the part that the device does.
+
+    The scan stays on the device from normalisation to the most probable class. Where its memory runs out, batches are
+    halved; where a single window is too much beside the scan, the scan is held in main memory.
+
+    Parameters
+    ----------
+    networks, first, second, spacing, device, mirror, batch, precision
+        As in `predict_labels`.
+
+    Returns
+    -------
+    labels : (nx, ny, nz) uint8
+        In Fortran order, as images are stored.
+    computation : Computation
+        How they came about.
+
+    Raises
+    ------
+    DeviceMemoryError
+        As in `predict_labels`.
+    """
+    torch = require_torch()
+    scan = [None if image is None else _slices(image) for image in (first, second)]
+    done = Computation(precision, batch or BATCH.get(device.type, 4), str(device))
+    held, signals, found, k = device, None, None, 0
+    nz = first.shape[2]
+    with torch.inference_mode():
+        while k < nz or found is None:
+            try:
+                if signals is None or found is None:
+                    signals, found = _start(scan, spacing, held)
+                    k = 0
+                    continue
+                k = _next_batch(networks, signals, found, k, done, device, mirror)
+                continue
+            except torch.OutOfMemoryError as error:
+                reason = " ".join(str(error).split())[:120]
+            # Outside the handler, where the failed attempt's tensors are gone.
+            if signals is not None and done.batch > 1:
+                done.batch //= 2
+                done.out_of_memory.append(f"slice {k}: batches halved to {done.batch}")
+            elif held.type != "cpu":
+                held, signals, found = torch.device("cpu"), None, None
+                done.held_on = "cpu"
+                done.out_of_memory.append(f"slice {k}: the scan was moved to main memory")
+            else:
+                raise DeviceMemoryError(
+                    str(device), f"its memory does not hold a single window ({reason})", "Use another device"
+                )
+            if device.type == "cuda":
+                torch.cuda.empty_cache()
+    labels: NDArray[np.uint8] = found.cpu().numpy().transpose(2, 1, 0)
+    return labels, done
+
+
+def _slices(image: Array) -> "torch.Tensor":
+    """Slices of an image as a tensor (nz, nx, ny), without a copy where its memory allows."""
+    torch = require_torch()
+    values = np.moveaxis(np.asarray(image, dtype=np.float32), 2, 0)
+    if not values.flags.writeable or any(stride < 0 for stride in values.strides):
+        values = values.copy(order="K") if values.size else values
+    return torch.from_numpy(values)
+
+
+def _start(
+    scan: "list[torch.Tensor | None]", spacing: tuple[float, float, float], held: "torch.device"
+) -> "tuple[Signals, torch.Tensor]":
+    """Put a scan on a device; signals and an empty label map (nz, ny, nx) there."""
+    torch = require_torch()
+    from muscle_bayes.imaging.network.signals import prepared
+
+    tensors = [None if part is None else _moved(part, held) for part in scan]
+    first, second = tensors
+    assert first is not None
+    nz, nx, ny = first.shape
+    return prepared(first, second, spacing), torch.zeros((nz, ny, nx), dtype=torch.uint8, device=held)
+
+
+def _moved(part: "torch.Tensor", held: "torch.device") -> "torch.Tensor":
+    """Move a tensor to a device; from pinned memory other work goes on meanwhile."""
+    if held.type == "cpu":
+        return part
+    if held.type == "cuda" and not part.is_pinned():
+        # Pinning keeps the order of memory only of contiguous tensors; slices of an image are contiguous when transposed.
+        return part.transpose(1, 2).contiguous().pin_memory().to(held, non_blocking=True).transpose(1, 2)
+    return part.to(held, non_blocking=True)
+
+
+def _next_batch(
+    networks: "list[torch.nn.Module]",
+    signals: "Signals",
+    found: "torch.Tensor",
+    k: int,
+    done: Computation,
+    device: "torch.device",
+    mirror: bool,
+) -> int:
+    """Label the next slices that show the body; return the first slice after them."""
+    torch = require_torch()
+    chosen = k + np.flatnonzero(signals.shown[k:])[: done.batch]
+    if chosen.size == 0:
+        return len(signals.shown)
+    windows = signals.windows(chosen.tolist(), device)
+    probabilities = mean_probabilities(networks, windows, mirror=mirror, precision=done.precision)
+    shape = (found.shape[2], found.shape[1])
+    planes = _to_grid(probabilities, signals, shape).to(found.device, non_blocking=True)
+    x, y = signals.box if signals.inner == shape else (slice(None), slice(None))
+    found[torch.as_tensor(chosen, device=found.device), y, x] = planes.transpose(1, 2)
+    return int(chosen[-1]) + 1
+
+
+def mean_probabilities(
+    networks: "list[torch.nn.Module]", windows: "torch.Tensor", *, mirror: bool, precision: str = "fp32"
+) -> "torch.Tensor":
+    """Return the mean probability of every class over an ensemble and both views, on the windows' device.
+
+    Parameters
+    ----------
+    networks : list of torch.nn.Module
+        One or more.
+    windows : (batch, CHANNELS, mx, my) float32 tensor
+        From `Signals.windows`, padded.
+    mirror : bool
+        Whether to average with the prediction of the mirrored slice.
+    precision : {"fp32", "bf16"}
+        Number type of the network; its output is summed in single precision.
+
+    Returns
+    -------
+    (batch, N_CLASSES, mx, my) float32 tensor
+    """
+    torch = require_torch()
+    if windows.device.type == "cuda":
+        # The order in which a card's matrix units want channels; on a processor what follows would be slower.
+        windows = windows.contiguous(memory_format=torch.channels_last)
+    views = [windows]
+    if mirror:
+        flipped = windows.flip(2)
+        flipped[:, 7].neg_()
+        views.append(flipped)
+    classes = torch.as_tensor(MIRRORED[:18].astype(np.int64), device=windows.device)
+    total: Any = None
+    for network in networks:
+        for number, view in enumerate(views):
+            with torch.autocast(windows.device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
+                logits = network(view)
+            found = torch.softmax(logits.float(), dim=1)
+            found = found if number == 0 else found.flip(2).index_select(1, classes)
+            total = found if total is None else total.add_(found)
+    return total.div_(len(networks) * len(views)) if len(networks) * len(views) > 1 else total
 
 
 def class_probabilities(
-    networks: "list[torch.nn.Module]", inputs: Array, device: "torch.device", *, mirror: bool
+    networks: "list[torch.nn.Module]",
+    inputs: Array,
+    device: "torch.device",
+    *,
+    mirror: bool,
+    precision: str = "fp32",
 ) -> NDArray[np.float32]:
-    """Return the mean probability of every class.
+    """Return the mean probability of every class for windows in main memory.
 
     Parameters
     ----------
@@ -91,34 +285,22 @@ def class_probabilities(
         Where to compute.
     mirror : bool
         Whether to average with the prediction of the mirrored slice.
+    precision : {"fp32", "bf16"}
+        Number type of the network.
 
     Returns
     -------
     (batch, N_CLASSES, nx, ny) float32
     """
     torch = require_torch()
+    from muscle_bayes.imaging.network.signals import padded
+
     nx, ny = inputs.shape[2:]
-    pad = [(0, 0), (0, 0), *((0, -n % SIDE_MULTIPLE) for n in (nx, ny))]
-    padded = np.pad(inputs, pad)
-    padded[:, 7:] = np.pad(inputs[:, 7:], pad, mode="edge")
-    x = torch.as_tensor(padded).to(device, memory_format=torch.channels_last)
-    views = [x]
-    if mirror:
-        flipped = x.flip(2)
-        flipped[:, 7] = -flipped[:, 7]
-        views.append(flipped)
-    classes = torch.as_tensor(MIRRORED[:18].astype(np.int64), device=device)
-    total: Any = 0
     with torch.inference_mode():
-        for network in networks:
-            for number, view in enumerate(views):
-                # On cards half the bits are enough for the network; its output is summed in single precision.
-                with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
-                    logits = network(view)
-                found = torch.softmax(logits.float(), dim=1)
-                total = total + (found if number == 0 else found.flip(2)[:, classes])
-    mean: NDArray[np.float32] = (total / (len(networks) * len(views))).cpu().numpy()
-    return mean[:, :, :nx, :ny]
+        windows = padded(torch.as_tensor(inputs).to(device))
+        mean = mean_probabilities(networks, windows, mirror=mirror, precision=precision)[:, :, :nx, :ny]
+        found: NDArray[np.float32] = mean.cpu().numpy()
+    return found
 
 
 def without_islands(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -126,85 +308,47 @@ def without_islands(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
     Parameters
     ----------
-    labels : (nz, nx, ny) uint8
+    labels : (nx, ny, nz) uint8
         Ids of the scheme.
 
     Returns
     -------
-    (nz, nx, ny) uint8
+    (nx, ny, nz) uint8
         Voxels of dropped islands are background.
     """
-    out = labels.copy()
-    for number, structure in SCHEME.items():
-        if not structure.is_muscle or structure.name == "other":
+    out = labels.copy(order="K")
+    # Along the order of memory, and only where a structure lies: a whole scan is mostly something else.
+    view = out.T if out.flags.f_contiguous else out
+    for number, box in enumerate(find_objects(view), start=1):
+        structure = SCHEME.get(number)
+        if box is None or structure is None or not structure.is_muscle or structure.name == "other":
             continue
-        mask = labels == number
-        if not mask.any():
-            continue
-        parts, count = label(mask)
+        inside = view[box]
+        parts, count = label(inside == number)
         if count == 1:
             continue
         sizes = np.bincount(parts.ravel())
         sizes[0] = 0
-        small = sizes < _ISLAND_SHARE * mask.sum()
+        small = sizes < _ISLAND_SHARE * sizes.sum()
         small[0] = False
-        out[small[parts]] = 0
+        if small.any():
+            inside[small[parts]] = 0
     return out
 
 
-def to_pixels(stack: Array, spacing: tuple[float, ...]) -> Array:
-    """Resample slices to the network's pixels.
+def _to_grid(probabilities: "torch.Tensor", signals: "Signals", shape: tuple[int, int]) -> "torch.Tensor":
+    """Most probable classes: in the body's box on the network's own pixels, else of whole slices on the image's grid."""
+    torch = require_torch()
+    from muscle_bayes.imaging.network.signals import resampled
 
-    Parameters
-    ----------
-    stack : (nz, nx, ny) float32
-        Slices.
-    spacing : (2,) tuple of float
-        Their pixels, mm.
-
-    Returns
-    -------
-    (nz, mx, my) float32
-        Pixels within 6 % of the network's are kept as they are; finer ones are smoothed first.
-    """
-    for axis, size in ((1, spacing[0]), (2, spacing[1])):
-        if abs(size / PIXEL_MM - 1) > _SAME_PIXEL:
-            stack = _resampled(stack, axis, round(stack.shape[axis] * size / PIXEL_MM), smooth=True)
-    return stack
-
-
-def _resampled(values: Array, axis: int, n: int, *, smooth: bool = False) -> Array:
-    """Linear interpolation along one axis to `n` samples over the same length."""
-    old = values.shape[axis]
-    if n == old:
-        return values
-    if smooth and n < old:
-        values = gaussian_filter1d(values, 0.4 * old / n, axis=axis)
-    position = np.clip((np.arange(n) + 0.5) * old / n - 0.5, 0, old - 1)
-    low = np.minimum(position.astype(int), max(old - 2, 0))
-    weight = (position - low).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(values.ndim)])
-    high = np.minimum(low + 1, old - 1)
-    return (np.take(values, low, axis) * (1 - weight) + np.take(values, high, axis) * weight).astype(np.float32)
-
-
-def _box(frame: BodyFrame, shape: tuple[int, ...]) -> tuple[tuple[slice, slice], tuple[int, int]]:
-    """Return the pixels around the body, and the shape they are cut from."""
-    low = np.maximum(np.floor(frame.centre - _MARGIN * frame.half - 6), 0).astype(int)
-    high = np.minimum(np.ceil(frame.centre + _MARGIN * frame.half + 6), shape).astype(int)
-    return (slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))), (shape[0], shape[1])
-
-
-def _to_grid(
-    probabilities: Array, box: tuple[slice, slice], inner: tuple[int, int], shape: tuple[int, ...]
-) -> NDArray[np.uint8]:
-    """Bring one slice back to the grid of the image: interpolated probabilities, then the most probable class."""
-    if inner == tuple(shape):
-        out = np.zeros(shape, dtype=np.uint8)
-        out[box] = probabilities.argmax(axis=0)
-        return out
-    whole = np.zeros((probabilities.shape[0], *inner), dtype=np.float32)
-    whole[0] = 1
-    whole[:, *box] = probabilities
-    for axis in (1, 2):
-        whole = _resampled(whole, axis, shape[axis - 1])
-    return whole.argmax(axis=0).astype(np.uint8)
+    bx, by = signals.first.shape[1:]
+    probabilities = probabilities[:, :, :bx, :by]
+    if signals.inner != shape:
+        whole = probabilities.new_zeros((*probabilities.shape[:2], *signals.inner))
+        whole[:, 0] = 1
+        whole[:, :, signals.box[0], signals.box[1]] = probabilities
+        for axis in (2, 3):
+            whole = resampled(whole, axis, shape[axis - 2])
+        probabilities = whole
+    # Several times faster on a processor than argmax.
+    return probabilities.max(dim=1).indices.to(torch.uint8)

@@ -12,6 +12,8 @@ from muscle_bayes.imaging.network.samples import Array
 PIXEL_MM, CONTEXT_MM = 1.4, 9.0
 #: Channels: first signal of 3 slices, second signal of 3 slices, fat fraction of the middle slice, place in x and in y.
 CHANNELS = 9
+#: Pixels with more than this share of the median signal count as body when its place is looked for.
+INSIDE = 0.3
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,27 @@ def body_frame(first: Array, second: Array | None) -> BodyFrame:
     """
     total = np.maximum(first, 0) if second is None else np.maximum(first, 0) + np.maximum(second, 0)
     signal = in_body_median(total) or 1.0
-    inside = total > 0.3 * signal
+    inside = total > INSIDE * signal
+    return frame_from_profiles(signal, inside.sum(axis=(0, 2)), inside.sum(axis=(0, 1)))
+
+
+def frame_from_profiles(signal: float, along_x: NDArray[np.int64], along_y: NDArray[np.int64]) -> BodyFrame:
+    """Place the body by its profiles.
+
+    Parameters
+    ----------
+    signal : float
+        Median of the summed signals inside the body.
+    along_x, along_y : (nx,), (ny,) int64
+        Pixels of the body in each column and in each row of the plane.
+
+    Returns
+    -------
+    BodyFrame
+    """
     centre, half = np.empty(2), np.empty(2)
-    for axis in range(2):
-        profile = inside.sum(axis=(0, 2 - axis)).astype(np.float64)
+    for axis, pixels in enumerate((along_x, along_y)):
+        profile = pixels.astype(np.float64)
         share = np.cumsum(profile) / max(profile.sum(), 1.0)
         # Noise beside the body must not widen it, so the outermost hundredth is left out on either side.
         low, high = np.searchsorted(share, 0.01), np.searchsorted(share, 0.99)
