@@ -1,0 +1,240 @@
+"""How well the quality checks find planted faults, how often they speak about clean scans, and what swap repair does to both.
+
+    python benchmarks/quality.py --reference            # make the reference scans' distribution (development seeds)
+    python benchmarks/quality.py --part 1/2             # judge; parts may run side by side and go on where they stopped
+    python benchmarks/quality.py --part 2/2
+    python benchmarks/quality.py --summary              # write benchmarks/results/quality.json
+
+Every scan is a simulated phantom with settings drawn from the ranges of `segmentation/exam.toml`, on a grid of 2.8 x 2.8 x 6 mm
+painted twice as fine in plane: the checks average finer images to about this size before they look. Limits of the checks were
+set on development seeds (1 to 999, and 20,001 to 20,400 for the reference); judged are 400 clean scans (seeds 500,001 to
+500,400) and 60 scans of each fault planted into those of seeds 600,001 and up (`quality_faults.py` says how severe). Swap
+repair is tried on 4,000 more clean scans (700,001 to 704,000) on 4 x 4 x 10 mm. No seed was chosen.
+
+Sensitivity is the share of scans on which a review or fail names the planted fault. Joint specificity is the share of clean
+scans about which nothing of review or fail is said at all. Intervals are Wilson's, 95 %.
+"""
+
+import argparse
+import json
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from quality_faults import FAULTS, Scan
+
+import muscle_bayes
+from muscle_bayes.imaging import SCHEME
+from muscle_bayes.imaging.quality import Quality, assess_arrays, fit_reference, repair_arrays
+from muscle_bayes.imaging.quality.swap import find_swap
+from muscle_bayes.imaging.quality.view import make_view
+from muscle_bayes.resources import data_folder
+from muscle_bayes.simulation import simulate_phantom
+from muscle_bayes.simulation.phantom_ranges import read_exam
+
+RESULTS = Path(__file__).parent / "results"
+REFERENCE = Path(muscle_bayes.__file__).parent / "imaging" / "quality" / "reference.json"
+REFERENCE_SEEDS = range(20_001, 20_401)
+CLEAN_SEEDS = range(500_001, 500_401)
+FAULT_SEEDS, PER_FAULT = 600_001, 60
+REPAIR_SEEDS = range(700_001, 704_001)
+VOXEL_MM, REPAIR_VOXEL_MM = (2.8, 2.8, 6.0), (4.0, 4.0, 10.0)
+
+
+def scan_of(seed: int, region: str | None = None, voxel_mm: tuple[float, float, float] = VOXEL_MM) -> Scan:
+    """Simulate the clean scan of a seed; seven of ten are trunks where the region is left open."""
+    exam = read_exam(data_folder("segmentation") / "exam.toml")
+    settings = exam.ranges.draw(seed)
+    if region is None:
+        region = "trunk" if seed % 10 < 7 else "thigh"
+    fine = (2, 2, 1) if voxel_mm == VOXEL_MM else (1, 1, 1)
+    phantom = simulate_phantom(region, seed=seed, voxel_mm=voxel_mm, supersample=fine, **settings)
+    water, fat, labels = (np.asarray(image.dataobj) for image in (phantom.water, phantom.fat, phantom.labels))
+    return Scan(water.astype(np.float32), fat.astype(np.float32), labels.astype(np.int32), voxel_mm, region)
+
+
+def judged(scan: Scan, *, labels: bool = True) -> Quality:
+    """Judge a scan, with its labels or without."""
+    drawn = scan.labels if labels else None
+    return assess_arrays(
+        scan.spacing, scan.water, scan.fat, None, drawn, structures=SCHEME if labels else None, simulated=True
+    )
+
+
+def kinds(quality: Quality) -> list[str]:
+    """Kinds of findings that ask for review or fail."""
+    return sorted({finding.kind for finding in quality.findings if finding.severity != "note"})
+
+
+def wrong_share(scan: Scan, clean: Scan, quality: Quality) -> float:
+    """Share of the body's voxels in which water and fat are exchanged after repair."""
+    water, _ = repair_arrays(scan.water, scan.fat, quality)
+    body = clean.body & (clean.water != clean.fat)
+    return float((water != clean.water)[body].mean())
+
+
+def task(name: str, number: int) -> dict[str, Any]:
+    """One judged scan."""
+    row: dict[str, Any] = {"task": name, "number": number}
+    if name == "clean":
+        scan = scan_of(CLEAN_SEEDS[number])
+        clock = time.process_time()
+        row["kinds"] = kinds(judged(scan))
+        row["assess_cpu_s"] = time.process_time() - clock
+        row["kinds_without_labels"] = kinds(judged(scan, labels=False))
+    elif name == "repair":
+        scan = scan_of(REPAIR_SEEDS[number], voxel_mm=REPAIR_VOXEL_MM)
+        row["harmed"] = {}
+        for words, labels in (("with labels", scan.labels), ("without labels", None)):
+            view = make_view(scan.spacing, scan.water, scan.fat, None, labels, SCHEME if labels is not None else None)
+            row["harmed"][words] = find_swap(view) is not None
+    else:
+        plant, named, regions = FAULTS[name]
+        seed = FAULT_SEEDS + 1000 * list(FAULTS).index(name) + number
+        clean = scan_of(seed, region=None if len(regions) == 2 else regions[0])
+        scan = plant(clean, np.random.default_rng([seed, 6]))
+        quality = judged(scan)
+        row["kinds"] = kinds(quality)
+        row["named"] = bool(set(named) & set(row["kinds"]))
+        row["region"] = clean.region
+        if name.startswith("swap"):
+            row["wrong_after_repair"] = wrong_share(scan, clean, quality) if quality.repair else None
+            row["named_without_labels"] = bool(set(named) & set(kinds(judged(scan, labels=False))))
+    return row
+
+
+def tasks() -> list[tuple[str, int]]:
+    """Every judged scan, the three parts mixed so that parts of a run are alike."""
+    every = [("clean", i) for i in range(len(CLEAN_SEEDS))]
+    every += [(name, i) for name in FAULTS for i in range(PER_FAULT)]
+    every += [("repair", i) for i in range(len(REPAIR_SEEDS))]
+    return every
+
+
+def make_reference() -> None:
+    """Write the simulated reference of the package."""
+    rows = []
+    for seed in REFERENCE_SEEDS:
+        scan = scan_of(seed)
+        quality = judged(scan)
+        rows.append({"group": quality.group, **quality.features})
+    made_by = f"python benchmarks/quality.py --reference: simulated scans, seeds {REFERENCE_SEEDS[0]} to {REFERENCE_SEEDS[-1]}"
+    fit_reference(pd.DataFrame(rows), simulated=True, made_by=made_by).save(REFERENCE)
+
+
+def wilson(hits: int, of: int) -> dict[str, Any]:
+    """Share with Wilson's 95 % interval (1927)."""
+    z2 = 1.959964**2
+    share = hits / of
+    middle = (share + z2 / (2 * of)) / (1 + z2 / of)
+    half = np.sqrt(z2 * (share * (1 - share) / of + z2 / (4 * of * of))) / (1 + z2 / of)
+    lower, upper = max(middle - half, 0.0), min(middle + half, 1.0)
+    return {"hits": hits, "of": of, "share": round(share, 4), "lower": round(lower, 4), "upper": round(upper, 5)}
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Figures over all judged scans."""
+    by: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by.setdefault(row["task"], []).append(row)
+    out: dict[str, Any] = {"simulated": True, "sensitivity": {}, "swap_repair": {}}
+    for name, (plant, _, _) in FAULTS.items():
+        part = by.get(name, [])
+        if not part:
+            continue
+        entry = wilson(sum(row["named"] for row in part), len(part))
+        entry["severity"] = " ".join(str(plant.__doc__).split())
+        entry["anything_said"] = sum(bool(row["kinds"]) for row in part)
+        if name.startswith("swap"):
+            entry["named_without_labels"] = sum(row["named_without_labels"] for row in part)
+            left = [row["wrong_after_repair"] for row in part if row["wrong_after_repair"] is not None]
+            out["swap_repair"][name] = {
+                "repaired": len(left),
+                "of": len(part),
+                "body_voxels_wrong_median": round(float(np.median(left)), 4) if left else None,
+                "body_voxels_wrong_worst": round(float(np.max(left)), 4) if left else None,
+            }
+        out["sensitivity"][name] = entry
+    clean = by.get("clean", [])
+    if clean:
+        quiet = sum(not row["kinds"] for row in clean)
+        out["joint_specificity"] = wilson(quiet, len(clean))
+        alarms = [kind for row in clean for kind in row["kinds"]]
+        out["false_alarms"] = {kind: alarms.count(kind) for kind in sorted(set(alarms))}
+        out["joint_specificity_without_labels"] = wilson(
+            sum(not row["kinds_without_labels"] for row in clean), len(clean)
+        )
+        out["assess_cpu_s_median"] = round(float(np.median([row["assess_cpu_s"] for row in clean])), 3)
+    tried = by.get("repair", [])
+    if tried:
+        for words in ("with labels", "without labels"):
+            out["swap_repair"][f"clean_harmed_{words.replace(' ', '_')}"] = wilson(
+                sum(row["harmed"][words] for row in tried), len(tried)
+            )
+    return out
+
+
+def main() -> None:
+    """Run what the arguments ask for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--reference", action="store_true")
+    parser.add_argument("--part", metavar="I/N", default=None)
+    parser.add_argument("--summary", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="6 scans of each fault, 40 clean, 100 repairs")
+    parser.add_argument("--work", type=Path, default=Path("quality-study"), help="folder of the rows judged so far")
+    arguments = parser.parse_args()
+    if arguments.reference:
+        make_reference()
+        return
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    if not arguments.summary:
+        part, of = (int(word) for word in (arguments.part or "1/1").split("/"))
+        path = arguments.work / f"rows_{part}_of_{of}.jsonl"
+        done = {(row["task"], row["number"]) for row in _rows(arguments.work)}
+        with path.open("a", encoding="utf-8") as file:
+            for name, number in tasks()[part - 1 :: of]:
+                few = {"clean": 40, "repair": 100}.get(name, 6)
+                if (name, number) in done or (arguments.quick and number >= few):
+                    continue
+                clock = time.process_time()
+                row = task(name, number)
+                row["cpu_s"] = time.process_time() - clock
+                file.write(json.dumps(row) + "\n")
+                file.flush()
+    if arguments.summary or arguments.part is None:
+        rows = _rows(arguments.work)
+        out = summary(rows)
+        out["cpu_s"] = round(sum(row["cpu_s"] for row in rows))
+        out["seeds"] = {
+            "limits set on": "1 to 999",
+            "reference": [REFERENCE_SEEDS[0], REFERENCE_SEEDS[-1]],
+            "clean": [CLEAN_SEEDS[0], CLEAN_SEEDS[-1]],
+            "faults": [FAULT_SEEDS, FAULT_SEEDS + 1000 * (len(FAULTS) - 1) + PER_FAULT - 1],
+            "repair": [REPAIR_SEEDS[0], REPAIR_SEEDS[-1]],
+        }
+        out["voxel_mm"] = {"judged": VOXEL_MM, "repair": REPAIR_VOXEL_MM}
+        out["machine"] = {"python": platform.python_version(), "machine": platform.machine(), "numpy": np.__version__}
+        out["muscle_bayes"] = muscle_bayes.__version__
+        text = json.dumps(out, indent=2) + "\n"
+        if not arguments.quick:
+            (RESULTS / "quality.json").write_text(text, encoding="utf-8")
+        print(text)
+
+
+def _rows(folder: Path) -> list[dict[str, Any]]:
+    """Rows judged so far; a line cut short by a kill is judged again."""
+    rows = []
+    for path in sorted(folder.glob("rows_*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                rows.append(json.loads(line))
+            except ValueError:
+                continue
+    return rows
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""Whether the stack is complete: slices left out, slices there twice, positions that do not rise evenly."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import ndimage
+
+from muscle_bayes.imaging.quality.findings import Finding, slices_text
+from muscle_bayes.imaging.quality.view import View
+
+#: Neighbours whose images differ by less than this share of the usual difference are one slice twice.
+SAME_SHARE = 0.02
+#: A step in anatomy this many times as large as its surroundings' is a gap.
+GAP_RATIO = 1.9
+#: Slices on either side that the surroundings are taken from.
+_AROUND = 4
+#: Positions may scatter by this share of the slice distance.
+POSITION_TOLERANCE = 0.1
+#: In-plane smoothing before slices are compared, which leaves anatomy and takes out noise.
+_SMOOTH_MM = 3.0
+
+
+def steps_between_slices(view: View) -> np.ndarray:
+    """Return how much anatomy changes from each slice to the next, (nz - 1,).
+
+    The mean over the body of the change of signal, in units of the scan's median signal; the fat signal fraction as well,
+    where there is one. Slices are smoothed in plane first, and scaled to each other so that shading is no anatomy.
+    """
+    sigma = (*(_SMOOTH_MM / step for step in view.spacing[:2]), 0)
+    layers = [view.total] if view.fat is None or view.water is None else [view.water, view.fat]
+    smooth = [ndimage.gaussian_filter(layer / np.float32(max(view.median, 1e-6)), sigma) for layer in layers]
+    union = view.body[:, :, 1:] | view.body[:, :, :-1]
+    area = np.maximum(union.sum(axis=(0, 1)), 1)
+    change = sum(np.abs(layer[:, :, 1:] - layer[:, :, :-1]) for layer in smooth)
+    return np.asarray((change * union).sum(axis=(0, 1)) / area)
+
+
+def find_slice_faults(view: View, positions_mm: Sequence[float] | None = None) -> list[Finding]:
+    """Find missing and repeated slices, and irregular positions where these are known.
+
+    Parameters
+    ----------
+    view : View
+        Of a pair or a single contrast.
+    positions_mm : sequence of float, optional
+        Positions of the slices as the DICOM series states them.
+
+    Returns
+    -------
+    list of Finding
+        Kinds `repeated_slices`, `missing_slices` and `irregular_positions`, severity review.
+    """
+    findings = irregular_positions(positions_mm) if positions_mm is not None else []
+    shown = view.body.any(axis=(0, 1))
+    pairs = shown[1:] & shown[:-1]
+    if pairs.sum() < 2 * _AROUND:
+        return findings
+    steps = steps_between_slices(view)
+    usual = float(np.median(steps[pairs]))
+    same = np.flatnonzero(pairs & (steps < SAME_SHARE * usual))
+    if same.size:
+        repeated = (same + 1).tolist()
+        findings.append(
+            Finding(
+                "repeated_slices",
+                "review",
+                f"{slices_text(repeated)} {'repeats' if len(repeated) == 1 else 'repeat'} the slice below: its anatomy stands "
+                "twice in the stack, and what it replaced may be missing",
+                float(steps[same].min() / usual),
+                SAME_SHARE,
+                tuple(repeated),
+            )
+        )
+    ratio = gap_ratios(steps, pairs & (steps >= SAME_SHARE * usual))
+    gaps = np.flatnonzero(ratio > GAP_RATIO)
+    if gaps.size:
+        worst = float(ratio[gaps].max())
+        findings.append(
+            Finding(
+                "missing_slices",
+                "review",
+                f"anatomy jumps {worst:.1f} times as far as around it after {slices_text(gaps.tolist())}: slices may be "
+                "missing there",
+                worst,
+                GAP_RATIO,
+                tuple(gaps.tolist()),
+            )
+        )
+    return findings
+
+
+def gap_ratios(steps: np.ndarray, usable: np.ndarray) -> np.ndarray:
+    """Return each step over the median of the steps around it.
+
+    Parameters
+    ----------
+    steps : ndarray (n,)
+        From `steps_between_slices`.
+    usable : ndarray (n,) bool
+        Steps between slices that show a body and are not one slice twice.
+
+    Returns
+    -------
+    ndarray (n,)
+        1 where a step is not usable or has fewer than 3 neighbours.
+    """
+    out = np.ones(steps.size)
+    for k in np.flatnonzero(usable).tolist():
+        near = np.arange(max(k - _AROUND, 0), min(k + _AROUND + 1, steps.size))
+        near = near[usable[near] & (near != k)]
+        if near.size >= 3:
+            out[k] = steps[k] / max(float(np.median(steps[near])), 1e-9)
+    return out
+
+
+def irregular_positions(positions_mm: Sequence[float]) -> list[Finding]:
+    """Find slices whose stated positions do not rise evenly.
+
+    Parameters
+    ----------
+    positions_mm : sequence of float
+        Position of each slice along the stack.
+
+    Returns
+    -------
+    list of Finding
+        Kind `irregular_positions`, severity review.
+    """
+    positions = np.sort(np.asarray(positions_mm, dtype=float))
+    if positions.size < 3:
+        return []
+    distance = np.diff(positions)
+    usual = float(np.median(distance))
+    odd = np.flatnonzero(np.abs(distance - usual) > POSITION_TOLERANCE * max(abs(usual), 1e-9))
+    if not odd.size:
+        return []
+    worst = float(distance[odd[np.argmax(np.abs(distance[odd] - usual))]])
+    return [
+        Finding(
+            "irregular_positions",
+            "review",
+            f"slices lie {usual:.2f} mm apart, but {worst:.2f} mm after {slices_text(odd.tolist())}",
+            worst,
+            usual,
+            tuple(odd.tolist()),
+        )
+    ]
