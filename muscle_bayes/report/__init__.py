@@ -7,6 +7,7 @@ _HOME = {
     "FitResults": "results",
     "Phantoms": "results",
     "StudyResults": "results",
+    "write_qc_page": "qc_page",
     "write_reading_tables": "export",
     "write_report": "html",
 }
