@@ -2,5 +2,6 @@
 
 from muscle_bayes.imaging.deliveries.delivery import FORMATS, DeliveredScan, Deliveries, Delivery
 from muscle_bayes.imaging.deliveries.finding import find_deliveries, load_delivery
+from muscle_bayes.imaging.deliveries.sequences import audit_sequences
 
-__all__ = ["FORMATS", "DeliveredScan", "Deliveries", "Delivery", "find_deliveries", "load_delivery"]
+__all__ = ["FORMATS", "DeliveredScan", "Deliveries", "Delivery", "audit_sequences", "find_deliveries", "load_delivery"]

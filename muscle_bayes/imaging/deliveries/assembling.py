@@ -1,12 +1,14 @@
 """A scan from what a format read: stations stitched, files named and hashed."""
 
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
 
 from muscle_bayes.errors import DeliveryError
 from muscle_bayes.imaging.deliveries.delivery import DeliveredScan, Delivery
@@ -42,8 +44,7 @@ def scan_of_files(delivery: Delivery) -> DeliveredScan:
     facts, notes = merged_facts(facts_of_each)
     if max(counts.values(), default=1) == 1:
         images: dict[str, ImageSource] = {role: delivery.files[role][0] for role in roles}
-        image = open_image(delivery.files[roles[0]][0], roles[0])[0]
-        facts |= grid_facts(image.affine, image.shape[:3])
+        facts |= _grid_of_file(delivery.files[roles[0]][0], roles[0])
         return _scan(delivery, images, facts, notes)
     stations = paired(
         {role: [read_volume(path, role) for path in delivery.files[role]] for role in roles}, delivery.where
@@ -140,43 +141,22 @@ def nifti_image(data: np.ndarray, affine: np.ndarray) -> nib.Nifti1Image:
     return image
 
 
-def hash_of(paths: Sequence[Path]) -> str:
-    """Return the SHA-256 of a file, or of the names and hashes of the files of several or of a folder.
-
-    Parameters
-    ----------
-    paths : sequence of pathlib.Path
-        Files and folders.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-    """
-    named = []
-    for path in paths:
-        below = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-        for file in below:
-            with file.open("rb") as stream:
-                name = file.relative_to(path).as_posix() if path.is_dir() else file.name
-                named.append((name, file_digest(stream, "sha256").hexdigest()))
-    if len(named) == 1 and not paths[0].is_dir():
-        return named[0][1]
-    return sha256("\n".join(f"{name} {digest}" for name, digest in named).encode()).hexdigest()
+def _grid_of_file(path: Path, role: str) -> dict[str, Any]:
+    """Voxel size and matrix from a file's header alone; its voxels are decompressed once, when it is measured."""
+    try:
+        image = nib.load(path)
+        return grid_facts(image.affine, image.shape[:3])  # type: ignore[attr-defined]
+    except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error, AttributeError):
+        # Says what is wrong, in words.
+        image = open_image(path, role)[0]
+        return grid_facts(image.affine, image.shape[:3])
 
 
 def _scan(
     delivery: Delivery, images: dict[str, ImageSource], facts: dict[str, Any], notes: Iterable[str]
 ) -> DeliveredScan:
-    """Add labels, and where each image comes from."""
-    together = delivery.files.get("dicom")
-    digest = hash_of(together) if together is not None else ""
-    inputs = {}
+    """Add labels, and which files each image comes from."""
     if "labels" in delivery.files:
         images["labels"] = delivery.files["labels"][0]
-    for role in images:
-        sources = delivery.files.get(role, together)
-        assert sources is not None  # every role comes from files of its own or from the DICOM delivery
-        name = sources[0].name if len(sources) == 1 else f"{sources[0].name} and {len(sources) - 1} more"
-        inputs[role] = {"name": name, "sha256": digest if sources is together else hash_of(sources)}
-    return DeliveredScan(images, facts, inputs, list(notes))
+    together = delivery.files.get("dicom", ())
+    return DeliveredScan(images, facts, {role: delivery.files.get(role, together) for role in images}, list(notes))

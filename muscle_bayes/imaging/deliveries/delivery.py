@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -84,16 +86,28 @@ class DeliveredScan:
         Role (water, fat, image, labels) -> whole volume.
     facts : dict
         Sequence parameters that were stated; see `muscle_bayes.imaging.deliveries.facts`.
-    inputs : dict of str to dict
-        Role -> name and sha256 of what it was made from.
+    sources : dict of str to tuple of pathlib.Path
+        Role -> files or folders that it was made from.
     notes : list of str
         What a reader of the measurements must know.
     """
 
     images: dict[str, ImageSource]
     facts: dict[str, Any]
-    inputs: dict[str, dict[str, str]]
+    sources: dict[str, tuple[Path, ...]]
     notes: list[str] = field(default_factory=list)
+
+    @cached_property
+    def inputs(self) -> dict[str, dict[str, str]]:
+        """Role -> name and sha256 of what it was made from; hashed when first asked for."""
+        hashes = {paths: hash_of(paths) for paths in set(self.sources.values())}
+        return {
+            role: {
+                "name": paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more",
+                "sha256": hashes[paths],
+            }
+            for role, paths in self.sources.items()
+        }
 
 
 @dataclass
@@ -162,3 +176,28 @@ def settings_of(patterns: Mapping[str, str], *, roles: Sequence[str] = ("labels"
         The rest.
     """
     return {key: value for key, value in patterns.items() if key not in roles}
+
+
+def hash_of(paths: Sequence[Path]) -> str:
+    """Return the SHA-256 of a file, or of the names and hashes of the files of several or of a folder.
+
+    Parameters
+    ----------
+    paths : sequence of pathlib.Path
+        Files and folders.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    named = []
+    for path in paths:
+        below = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        for file in below:
+            with file.open("rb") as stream:
+                name = file.relative_to(path).as_posix() if path.is_dir() else file.name
+                named.append((name, file_digest(stream, "sha256").hexdigest()))
+    if len(named) == 1 and not paths[0].is_dir():
+        return named[0][1]
+    return sha256("\n".join(f"{name} {digest}" for name, digest in named).encode()).hexdigest()

@@ -12,6 +12,7 @@ from muscle_bayes.errors import DeliveryError, ImageError, InvalidValueError
 from muscle_bayes.imaging.deliveries.assembling import scan_of_files
 from muscle_bayes.imaging.deliveries.delivery import (
     FORMATS,
+    ROLES,
     DeliveredScan,
     Deliveries,
     Delivery,
@@ -20,6 +21,15 @@ from muscle_bayes.imaging.deliveries.delivery import (
     where_of,
 )
 from muscle_bayes.imaging.deliveries.patterns import Folders, files_of
+
+#: What each format may be told besides files and series.
+SETTINGS = {
+    "nifti": (),
+    "bids": (),
+    "nako": ("composed", "repeats"),
+    "ukb20201": ("stations", "repeats"),
+    "dicom": ("folder", "repeats"),
+}
 
 #: Formats whose files are images already.
 _OF_FILES = ("nifti", "bids")
@@ -54,12 +64,13 @@ def find_deliveries(
     Raises
     ------
     InvalidValueError
-        Where there is no such format.
+        Where there is no such format, or the format takes no such setting.
     ImageError
         Where there is no such folder, or the patterns contradict the format.
     """
     if format not in FORMATS:
         raise InvalidValueError("format", f"{format!r} is no format of deliveries", f"Choose {', '.join(FORMATS)}")
+    _check_settings(format, patterns)
     root = Path(root)
     if not root.is_dir():
         raise ImageError(str(root), "There is no such folder", "Check root under [images]")
@@ -105,6 +116,21 @@ def load_delivery(delivery: Delivery, scratch: Path | str) -> DeliveredScan:
     with TemporaryDirectory(prefix="delivery-", dir=scratch) as folder:
         scan: DeliveredScan = _module(delivery.format).load(delivery, Path(folder))
         return scan
+
+
+def _check_settings(format: str, patterns: Mapping[str, str]) -> None:
+    """Raise where a setting would be passed over in silence."""
+    takes = SETTINGS[format]
+    for key in patterns:
+        if key not in ROLES and key not in takes:
+            known = ", ".join(takes) or "nothing"
+            raise InvalidValueError(
+                key, f"The format {format} takes no setting {key!r}", f"It takes {known} besides files"
+            )
+    if patterns.get("repeats", "refuse") not in {"refuse", "last"}:
+        raise InvalidValueError("repeats", f"{patterns['repeats']!r} is not known", 'Choose "refuse" or "last"')
+    if not patterns.get("stations", "1").isdigit():
+        raise InvalidValueError("stations", f"{patterns['stations']!r} is no number of stations", "Give a whole number")
 
 
 def _module(format: str) -> Any:

@@ -215,7 +215,7 @@ def _chosen(files: _Files, order_known: bool, where: str) -> dict[str, tuple[Pat
                 where,
                 f"There is one composed file ({pair['water'][0].name}) and none of fat; a file of four volumes does not say "
                 "which is which",
-                'State their order under [images], such as composed = "opp, in, fat, water", or give one file a contrast',
+                'State their order under [images.settings], such as composed = "opp, in, fat, water", or give one file a contrast',
             )
         dicom = {role: files.dicom.get((composed, role), []) for role in ("water", "fat")}
         if all(dicom.values()) or (composed and dicom["water"]):
@@ -237,7 +237,7 @@ def _split(delivery: Delivery) -> DeliveredScan:
         raise DeliveryError(
             f"{delivery.where}, {path.name}",
             f"It has the shape {' x '.join(map(str, image.shape))}, and {len(order)} volumes are stated ({', '.join(order)})",
-            "State the order of all its volumes under [images] (composed), or give one file a contrast",
+            "State the order of all its volumes under [images.settings] (composed), or give one file a contrast",
         )
     data = np.asanyarray(image.dataobj)
     station: dict[str, Volume] = {}

@@ -259,7 +259,7 @@ def _stations(groups: Sequence[Group], wanted: Sequence[str], where: str) -> lis
             raise StationError(
                 f"{where}, {group.description}",
                 f"It was acquired twice at the same place (also {station[group.contrast].description})",
-                'Keep one of them, or take the later one with repeats = "last"',
+                'Keep one of them, or take the later one with repeats = "last" under [images.settings]',
             )
         station[group.contrast] = group
     for station in places.values():

