@@ -289,5 +289,5 @@ def models(
         typer.echo(f"{entry:<{width}}  {title}")
 
 
-for _command in (scans.measure, segmentation.segment, segmentation.train, segmentation.validate):
+for _command in (scans.measure, scans.withdraw, segmentation.segment, segmentation.train, segmentation.validate):
     app.command()(_command)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from muscle_bayes.specification import Model
     from muscle_bayes.study import StudyRun
     from muscle_bayes.study.scanning import ScanRun
+    from muscle_bayes.study.withdrawing import Withdrawal
 
 _SHORT = {
     "muscle": "muscle",
@@ -188,6 +189,29 @@ def print_scans(made: "ScanRun", *, as_json: bool) -> None:
         typer.echo(f"note: {note}")
     for path in made.files.values():
         typer.echo(str(path))
+
+
+def print_withdrawal(done: "Withdrawal", *, as_json: bool) -> None:
+    """Print what was removed of a participant, what is stale and what stays.
+
+    Parameters
+    ----------
+    done : Withdrawal
+        Of `withdraw`.
+    as_json : bool
+        As JSON.
+    """
+    if as_json:
+        print_json(vars(done))
+        return
+    for name, what in done.removed.items():
+        typer.echo(f"{'would remove' if done.dry_run else 'removed'} {name}: {what}")
+    if done.stale:
+        typer.echo(
+            f"{'would be stale' if done.dry_run else 'stale'}: {', '.join(done.stale)}; `muscle-bayes run` makes them again"
+        )
+    for remark in done.remarks:
+        typer.echo(remark)
 
 
 def _interval(row: Mapping[Any, Any]) -> str:

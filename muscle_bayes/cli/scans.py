@@ -1,4 +1,4 @@
-"""The commands of the scan half: parse, call, print."""
+"""The commands of the scan half: measure, withdraw; parse, call, print."""
 
 from pathlib import Path
 from typing import Annotated
@@ -48,3 +48,20 @@ def measure(
             )
     print_scans(made, as_json=as_json)
     raise typer.Exit(made.exit_code)
+
+
+def withdraw(
+    study: StudyFile,
+    participant: Annotated[str, typer.Argument(metavar="ID", help="Who withdrew, as the table writes it.")],
+    session: Annotated[str | None, typer.Option(help="Only this session.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove everything that was derived from a participant, and mark what rests on it as stale."""
+    from muscle_bayes.cli.console import progress
+    from muscle_bayes.cli.printing import print_withdrawal
+    from muscle_bayes.study.withdrawing import withdraw as withdraw_from
+
+    with progress() as shown:
+        done = withdraw_from(study, participant, session=session, dry_run=dry_run, progress=shown)
+    print_withdrawal(done, as_json=as_json)

@@ -70,8 +70,11 @@ class ImagesSection(BaseModel):
         relative to study.toml.
     resample_labels : bool
         Bring labels on another grid onto that of the images, by the nearest neighbour.
+    quality : bool
+        Check every scan for faults (exchanged water and fat, missing signal, field of view, metal, volumes, sides); verdicts
+        reach `qc` of the measurements, and a scan that fails has missing exposures.
     repair_swap : bool
-        Put exchanged water and fat right where that can be done with certainty; the sidecar and the notes say so.
+        Put exchanged water and fat right where the checks can; sidecar and notes say so.
     pictures : bool
         Draw a picture of every scan with its labels to qc/.
     """
@@ -93,6 +96,7 @@ class ImagesSection(BaseModel):
     workers: int | None = Field(default=None, ge=1)
     scheme: str | None = None
     resample_labels: bool = False
+    quality: bool = True
     repair_swap: bool = False
     pictures: bool = False
 
@@ -113,6 +117,8 @@ class ImagesSection(BaseModel):
             raise ValueError("scheme says what labels mean, and there are no labels: take it out")
         if self.scheme is not None and self.backend in ("bundle", "totalsegmentator"):
             raise ValueError(f'the ids of backend = "{self.backend}" are known: take scheme out')
+        if self.repair_swap and not self.quality:
+            raise ValueError("repair_swap rests on the checks: set quality = true, or take it out")
         self._suits_backend()
         return self
 

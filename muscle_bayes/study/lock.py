@@ -151,6 +151,28 @@ class Lock:
             (self.out / name).unlink(missing_ok=True)
         return outputs
 
+    def stages(self) -> list[str]:
+        """Return the names of the recorded stages."""
+        return list(self._stages)
+
+    def mark_stale(self, stages: Iterable[str], reason: str) -> None:
+        """Mark stages as out of date, so that the next run makes them again, and write the record.
+
+        Parameters
+        ----------
+        stages : iterable of str
+            Names; those that are not recorded are passed over.
+        reason : str
+            Why, for whoever reads the record.
+        """
+        path = self.out / LOCK_NAME
+        content = json.loads(path.read_text(encoding="utf-8"))
+        for stage in set(stages) & set(self._stages):
+            self._stages[stage] |= {"fingerprint": "", "stale": reason}
+        with whole_file(path) as temporary:
+            text = json.dumps(content | {"stages": self._stages}, indent=2, ensure_ascii=False, default=str)
+            temporary.write_text(text + "\n", encoding="utf-8")
+
     def keep_only(self, stages: Iterable[str]) -> None:
         """Forget stages that the study no longer has, and remove their files."""
         for stage in set(self._stages) - set(stages):

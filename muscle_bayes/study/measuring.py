@@ -11,11 +11,13 @@ from muscle_bayes.imaging.batch import Pool, Shard
 from muscle_bayes.imaging.deliveries import Deliveries, Delivery, find_deliveries
 from muscle_bayes.study.images_settings import ImagesSection
 from muscle_bayes.study.missing_scans import failure_row, failure_table
-from muscle_bayes.study.one_scan import MeasuredScan, ScanTask, finished_scan, measure_task
+from muscle_bayes.study.one_scan import finished_scan, measure_task
 from muscle_bayes.study.people import Person
 from muscle_bayes.study.progress import Progress
 from muscle_bayes.study.records import rows_from_text
+from muscle_bayes.study.scan_quality import decisions_of
 from muscle_bayes.study.scan_settings import ScanSettings
+from muscle_bayes.study.scan_task import MeasuredScan, ScanTask
 
 
 @dataclass
@@ -89,13 +91,15 @@ def measure_people(
     people = [p for p in people if shard is None or shard.holds(p.participant_id, p.session_id)]
     deliveries = find_deliveries(root, images.format, images.patterns | images.settings, people)
     found, failed = _of_whom(people, deliveries)
+    decisions = decisions_of(out)
     tasks = {}
     for number, delivery in found.items():
         if settings.backend != "labelmap":
             # Labels that somebody left beside the images are no input of a backend that makes its own.
             files = {role: paths for role, paths in delivery.files.items() if role != "labels"}
             delivery = replace(delivery, files=files)
-        tasks[number] = ScanTask(people[number], delivery, out, settings)
+        decision = decisions.get((people[number].participant_id, people[number].session_id))
+        tasks[number] = ScanTask(people[number], delivery, out, settings, decision)
     done = _finished(tasks, progress)
     reused = len(done)
     waiting = [number for number in tasks if number not in done]
@@ -173,9 +177,8 @@ def _finished(tasks: Mapping[int, ScanTask], progress: Progress) -> dict[int, Me
     for number in before:
         task = tasks[number]
         try:
-            found = finished_scan(
-                task.delivery, task.person, task.folder, task.settings, root=task.out, picture=task.picture
-            )
+            about = (task.delivery, task.person, task.folder, task.settings)
+            found = finished_scan(*about, root=task.out, picture=task.picture, decision=task.decision)
         except OSError:
             # What cannot be read now is measured again, and tells its reason there.
             found = None

@@ -4,21 +4,22 @@ import gzip
 import json
 import platform
 import tempfile
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from contextlib import nullcontext
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
-import pandas as pd
 
 from muscle_bayes import __version__
 from muscle_bayes.cohort.files import file_sha256, whole_file
 from muscle_bayes.imaging.batch import participant_seed
 from muscle_bayes.imaging.deliveries import Delivery, load_delivery
+from muscle_bayes.imaging.images import ImageSource, Volume, read_volumes
+from muscle_bayes.imaging.quality import Quality
+from muscle_bayes.imaging.quality.decisions import Decision
 from muscle_bayes.study.lock import fingerprint
 from muscle_bayes.study.people import Person
 from muscle_bayes.study.records import (
@@ -27,80 +28,12 @@ from muscle_bayes.study.records import (
     read_record,
     record_path,
     rows_as_text,
-    rows_from_text,
 )
+from muscle_bayes.study.scan_quality import assessed, repaired, superseding, with_verdicts
 from muscle_bayes.study.scan_settings import WITHOUT_NETWORK, ScanSettings, opened_backend
+from muscle_bayes.study.scan_task import Clock, MeasuredScan, ScanTask
 
 _SOFTWARE = ("numpy", "scipy", "pandas", "nibabel", "torch", "monai", "pydicom", "dcm2niix")
-_VERDICTS = ("pass", "review", "fail")
-
-
-@dataclass(frozen=True)
-class MeasuredScan:
-    """Rows of one scan, and what a cohort needs to know of it.
-
-    Attributes
-    ----------
-    text : str
-        Rows of `quantify`, tab-separated.
-    reused : bool
-        Whether they were taken over from before.
-    notes : list of str
-        What a reader of the rows must know.
-    facts : dict
-        Sequence parameters.
-    quality : dict
-        Verdict and findings.
-    picture : str
-        File name of the picture, relative to the results; "" without one.
-    seconds : dict of str to float
-        What each stage took.
-    """
-
-    text: str
-    reused: bool = False
-    notes: list[str] = field(default_factory=list)
-    facts: dict[str, Any] = field(default_factory=dict)
-    quality: dict[str, Any] = field(default_factory=dict)
-    picture: str = ""
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """The rows."""
-        return rows_from_text([self.text])
-
-
-@dataclass(frozen=True)
-class ScanTask:
-    """One scan to be measured; pickles, and holds no image.
-
-    Attributes
-    ----------
-    person : Person
-        Whose.
-    delivery : Delivery
-        Which files.
-    out : pathlib.Path
-        Folder of the study's results.
-    settings : ScanSettings
-        How.
-    """
-
-    person: Person
-    delivery: Delivery
-    out: Path
-    settings: ScanSettings
-
-    @property
-    def folder(self) -> Path:
-        """Where the derivatives go."""
-        return self.out / "derivatives" / self.person.folder
-
-    @property
-    def picture(self) -> Path | None:
-        """Where the picture goes, where one is asked for."""
-        return self.out / "qc" / f"{self.person.entities}.png" if self.settings.pictures else None
 
 
 def measure_task(task: ScanTask) -> MeasuredScan:
@@ -115,10 +48,24 @@ def measure_task(task: ScanTask) -> MeasuredScan:
     -------
     MeasuredScan
     """
-    done = finished_scan(task.delivery, task.person, task.folder, task.settings, root=task.out, picture=task.picture)
-    if done is not None:
-        return done
-    return measure_person(task.delivery, task.person, task.folder, task.settings, root=task.out, picture=task.picture)
+    done = finished_scan(
+        task.delivery,
+        task.person,
+        task.folder,
+        task.settings,
+        root=task.out,
+        picture=task.picture,
+        decision=task.decision,
+    )
+    return done or measure_person(
+        task.delivery,
+        task.person,
+        task.folder,
+        task.settings,
+        root=task.out,
+        picture=task.picture,
+        decision=task.decision,
+    )
 
 
 def finished_scan(
@@ -129,12 +76,13 @@ def finished_scan(
     *,
     root: Path | None = None,
     picture: Path | None = None,
+    decision: Decision | None = None,
 ) -> MeasuredScan | None:
     """Return a scan that was measured from the same inputs, settings, weights and code, whose files are still what was written.
 
     Parameters
     ----------
-    delivery, person, folder, settings, root, picture
+    delivery, person, folder, settings, root, picture, decision
         As in `measure_person`.
 
     Returns
@@ -148,7 +96,7 @@ def finished_scan(
     if not before:
         return None
     inputs = input_stamps(delivery.files, before.get("inputs", {}))
-    wanted = _fingerprint(person, settings, inputs)
+    wanted = _fingerprint(person, settings, inputs, decision)
     rows = path.with_suffix(".tsv")
     wants = [rows, *([picture] if picture is not None else [])]
     if before.get("fingerprint") != wanted or not outputs_whole(before, root, wants):
@@ -171,6 +119,7 @@ def measure_person(
     *,
     root: Path | None = None,
     picture: Path | None = None,
+    decision: Decision | None = None,
     overlay: Path | None = None,
 ) -> MeasuredScan:
     """Measure one person's scan and write what came of it; the record comes last.
@@ -189,6 +138,8 @@ def measure_person(
         Folder that names in the record start from; `folder` where left out.
     picture : pathlib.Path, optional
         Where to draw images and labels.
+    decision : Decision, optional
+        What a reviewer said of the scan; a corrected mask takes the place of the labels.
     overlay : pathlib.Path, optional
         Where to draw the compartment and its adipose voxels.
 
@@ -208,22 +159,39 @@ def measure_person(
     _sweep(folder, person)
     inputs = input_stamps(delivery.files, read_record(path).get("inputs", {}))
     seed = participant_seed(settings.seed, person.participant_id, person.session_id)
-    clock = _Clock()
+    clock = Clock()
     written: list[Path] = []
     with tempfile.TemporaryDirectory(prefix="muscle-bayes-scan-") as scratch:
         with clock.stage("load"):
             scan = load_delivery(delivery, Path(scratch))
-        images = dict(scan.images)
-        made = None
-        with clock.stage("labels"):
-            if settings.backend not in WITHOUT_NETWORK:
-                made = _segmented(images, settings)
+            roles = [role for role in ("water", "fat", "image") if role in scan.images]
+            volumes = read_volumes({role: scan.images[role] for role in roles})
+        notes = [str(note) for note in scan.notes]
+        made: nib.Nifti1Image | None = None
+        labels: ImageSource | None = scan.images.get("labels")
+        scheme = settings.scheme
+        if settings.backend not in WITHOUT_NETWORK:
+            if settings.repair_swap and "water" in volumes:
+                # Before the network sees them: it was not trained on fat that is called water.
+                with clock.stage("quality"):
+                    volumes = _put_right(volumes, None, None, scan.facts, person, notes)
+            with clock.stage("labels"):
+                made = _segmented(volumes, settings)
+            labels, scheme = made, None
+        content = gzip.compress(made.to_bytes(), 6, mtime=0) if made is not None else b""
+        digest = sha256(content).hexdigest() if made is not None else inputs.get("labels", {}).get("sha256", "")
+        labels = superseding(decision, str(digest)) or labels
+        quality: Quality | None = None
+        if settings.quality:
+            with clock.stage("quality"):
+                if settings.repair_swap and "water" in volumes:
+                    volumes = _put_right(volumes, labels, scheme, scan.facts, person, notes)
         with clock.stage("quantify"), whole_file(overlay) if overlay is not None else nullcontext() as drawing:
             table = quantify(
-                images.get("water"),
-                images.get("fat"),
-                images.get("labels") if made is None else made,
-                image=images.get("image"),
+                volumes.get("water"),
+                volumes.get("fat"),
+                labels,
+                image=volumes.get("image"),
                 bmi=person.bmi,
                 adipose=settings.exposure.adipose,
                 compartment=settings.exposure.compartment,
@@ -232,24 +200,35 @@ def measure_person(
                 session_id=person.session_id,
                 simulated=person.simulated,
                 overlay=drawing,
-                scheme=settings.scheme if made is None else None,
+                scheme=scheme,
                 resample_labels=settings.resample_labels,
             )
         said: dict[str, Any] = dict(made.extra) if made is not None else {}
         hashes = [str(digest) for digest in said.get("weights_sha256", [])]
         if made is not None:
             table = table.assign(backend=settings.backend, weights_sha256=_one_hash(hashes))
+        if settings.quality:
+            with clock.stage("quality"):
+                judged = None if settings.resample_labels else labels
+                quality = assessed(volumes, judged, scheme, scan.facts, simulated=person.simulated, table=table)
+        attributes = dict(table.attrs)
+        table = with_verdicts(table, quality, decision)
+        if picture is not None:
+            with clock.stage("picture"):
+                _draw(volumes, labels, scheme, picture, person, quality, resampled=settings.resample_labels)
+            written.append(picture)
         with clock.stage("write"):
             if made is not None:
-                written += _write_labels(made, folder, person, said)
+                written += _write_labels(content, folder, person, said)
             text = rows_as_text(table)
             rows = path.with_suffix(".tsv")
             with whole_file(rows) as temporary:
                 temporary.write_text(text, encoding="utf-8")
             written.append(rows)
-    notes = [*map(str, scan.notes), *(str(note) for note in table.attrs.get("notes", []))]
+    notes += [str(note) for note in attributes.get("notes", [])]
+    found = quality.to_dict() if quality is not None else {}
     record = {
-        "fingerprint": _fingerprint(person, settings, inputs),
+        "fingerprint": _fingerprint(person, settings, inputs, decision),
         "participant_id": person.participant_id,
         "session_id": person.session_id,
         "settings": settings.recorded,
@@ -263,23 +242,33 @@ def measure_person(
         "weights_sha256": hashes,
         "device": str(said.get("device", "cpu")),
         "notes": notes,
-        "measurement": {k: v for k, v in table.attrs.items() if k not in {"notes", "inputs"}},
+        "quality": found,
+        "decision": decision.decision if decision is not None else "",
+        "labels_sha256": digest,
+        "measurement": {k: v for k, v in attributes.items() if k not in {"notes", "inputs"}},
         "seconds": clock.seconds,
         "versions": _versions(),
         "outputs": {part.relative_to(root).as_posix(): file_sha256(part) for part in written},
     }
     with whole_file(path) as temporary:
         temporary.write_text(json.dumps(record, indent=2, default=str) + "\n", encoding="utf-8")
-    return MeasuredScan(text, False, notes, dict(scan.facts), {}, "", clock.seconds)
+    drawn = picture.relative_to(root).as_posix() if picture is not None else ""
+    return MeasuredScan(text, False, notes, dict(scan.facts), found, drawn, clock.seconds)
 
 
-def _fingerprint(person: Person, settings: ScanSettings, inputs: Mapping[str, Mapping[str, Any]]) -> str:
+def _fingerprint(
+    person: Person, settings: ScanSettings, inputs: Mapping[str, Mapping[str, Any]], decision: Decision | None
+) -> str:
     """Return the hash of all that a scan's figures depend on."""
     known = [person.participant_id, person.session_id, person.bmi, person.simulated]
-    return fingerprint(known, settings.recorded, {role: stamp["sha256"] for role, stamp in inputs.items()})
+    reviewed = []
+    if decision is not None:
+        mask = file_sha256(decision.corrected_mask) if decision.corrected_mask is not None else ""
+        reviewed = [decision.decision, mask, decision.corrects_sha256]
+    return fingerprint(known, settings.recorded, {role: stamp["sha256"] for role, stamp in inputs.items()}, reviewed)
 
 
-def _segmented(images: Mapping[str, Any], settings: ScanSettings) -> nib.Nifti1Image:
+def _segmented(images: Mapping[str, Volume], settings: ScanSettings) -> nib.Nifti1Image:
     """Label a scan by the backend that this process has open."""
     tool = tuple(sorted(settings.tool.items()))
     backend = opened_backend(settings.backend, settings.weights, settings.device, settings.trust_weights, tool)
@@ -288,11 +277,55 @@ def _segmented(images: Mapping[str, Any], settings: ScanSettings) -> nib.Nifti1I
     return labels
 
 
-def _write_labels(labels: nib.Nifti1Image, folder: Path, person: Person, said: Mapping[str, Any]) -> list[Path]:
-    """Write a label map and its BIDS sidecar; equal labels give equal bytes."""
+def _put_right(
+    volumes: dict[str, Volume],
+    labels: ImageSource | None,
+    scheme: str | Path | None,
+    facts: Mapping[str, Any],
+    person: Person,
+    notes: list[str],
+) -> dict[str, Volume]:
+    """Exchange water and fat back where they were found exchanged, and note it."""
+    found = assessed(volumes, labels, scheme, facts, simulated=person.simulated)
+    if found.repair is None:
+        return volumes
+    swap = next((finding.message for finding in found.findings if finding.kind.startswith("swap")), found.repair)
+    notes.append(f"water and fat were exchanged back before measuring ({found.repair}): {swap}")
+    return repaired(volumes, found)
+
+
+def _draw(
+    volumes: Mapping[str, Volume],
+    labels: ImageSource | None,
+    scheme: str | Path | None,
+    picture: Path,
+    person: Person,
+    quality: Quality | None,
+    *,
+    resampled: bool,
+) -> None:
+    """Draw images, labels and findings for a reviewer."""
+    from muscle_bayes.imaging.quality.mosaic import draw_mosaic
+
+    title = person.participant_id + (f", session {person.session_id}" if person.session_id else "")
+    with whole_file(picture) as drawing:
+        draw_mosaic(
+            volumes["water"] if "water" in volumes else volumes["image"],
+            volumes.get("fat"),
+            None if resampled else labels,
+            drawing,
+            title=title,
+            findings=quality.findings if quality is not None else (),
+            scheme=str(scheme) if isinstance(scheme, Path) else scheme,
+            simulated=person.simulated,
+        )
+
+
+def _write_labels(content: bytes, folder: Path, person: Person, said: Mapping[str, Any]) -> list[Path]:
+    """Write a packed label map and its BIDS sidecar; equal labels give equal bytes."""
     path = folder / f"{person.entities}_dseg.nii.gz"
     with whole_file(path) as temporary:
-        temporary.write_bytes(gzip.compress(labels.to_bytes(), 6, mtime=0))
+        temporary.write_bytes(content)
     sidecar = folder / f"{person.entities}_dseg.json"
     with whole_file(sidecar) as temporary:
         temporary.write_text(json.dumps({"Manual": False, **said}, indent=2, default=str) + "\n", encoding="utf-8")
@@ -309,22 +342,6 @@ def _sweep(folder: Path, person: Person) -> None:
     if folder.is_dir():
         for left in folder.glob(f".{person.entities}_*-????????.*"):
             left.unlink(missing_ok=True)
-
-
-class _Clock:
-    """Seconds of each stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time a block."""
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = round(time.perf_counter() - began, 4)
 
 
 def _versions() -> dict[str, str]:

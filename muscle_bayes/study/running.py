@@ -22,6 +22,7 @@ from muscle_bayes.study.progress import Progress
 from muscle_bayes.study.scanning import measure_images
 from muscle_bayes.study.settings import FitSection, Study, load_study
 from muscle_bayes.study.simulating import read_truth
+from muscle_bayes.study.withdrawn import Withdrawn
 from muscle_bayes.study.writing import single_writer
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _cohort(folder: StudyFolder, measured: Measured | None) -> tuple[Cohort, pd.
         measurements = out / "measurements.tsv"
     failures = measured.failures if measured is not None else failure_table([])
     rules = [exclusion.rule() for exclusion in study.exclusions]
-    rules = [*exclusion_rules(failures), *rules]
+    rules = [*_withdrawn(folder), *exclusion_rules(failures), *rules]
     hashes = [folder.input_hash(participants)]
     if measurements is not None:
         hashes.append(folder.input_hash(measurements) if measured is None else file_sha256(measurements))
@@ -154,6 +155,21 @@ def _cohort(folder: StudyFolder, measured: Measured | None) -> tuple[Cohort, pd.
     folder.progress.finish(f"{len(cohort):,} participants")
     # Read back what was written, so that a first and a resumed run go on from the same bytes.
     return Cohort.load(out), failures
+
+
+def _withdrawn(folder: StudyFolder) -> list[dict[str, Any]]:
+    """Return the exclusion of whoever withdrew; nothing where nobody did."""
+    withdrawn = Withdrawn(folder.out)
+    if not len(withdrawn):
+        return []
+    study = folder.study
+    table = read_cohort(
+        study.resolve(study.participants.file),
+        columns=_columns(study),
+        exposure={"session": study.exposure.session} if study.exposure else None,
+    ).table
+    people = withdrawn.among(table["participant_id"], table["session_id"])
+    return [{"name": "withdrawn", "column": "participant_id", "op": "in", "value": people}] if people else []
 
 
 def _exposure_settings(study: Study) -> dict[str, Any] | None:

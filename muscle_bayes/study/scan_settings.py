@@ -38,7 +38,7 @@ class ScanSettings:
         What label ids mean: a published scheme's name, or a file.
     scheme_sha256 : str
         Of that file.
-    resample_labels, repair_swap, pictures : bool
+    resample_labels, quality, repair_swap, pictures : bool
         As in study.toml.
     seed : int
         Of the study.
@@ -56,6 +56,7 @@ class ScanSettings:
     scheme: str | Path | None = None
     scheme_sha256: str = ""
     resample_labels: bool = False
+    quality: bool = False
     repair_swap: bool = False
     pictures: bool = False
     seed: int = 1
@@ -73,6 +74,7 @@ class ScanSettings:
             "scheme": self.scheme.name if isinstance(self.scheme, Path) else self.scheme,
             "scheme_sha256": self.scheme_sha256,
             "resample_labels": self.resample_labels,
+            "quality": self.quality,
             "repair_swap": self.repair_swap,
             "study_seed": self.seed,
             "code": self.code,

@@ -17,6 +17,7 @@ from muscle_bayes.study.progress import Progress
 from muscle_bayes.study.scan_settings import WITHOUT_NETWORK, ScanSettings, hash_of_weights
 from muscle_bayes.study.scan_tables import tables_folder, write_measured
 from muscle_bayes.study.settings import Study, load_study
+from muscle_bayes.study.withdrawn import Withdrawn
 from muscle_bayes.study.writing import single_writer
 
 STAGE = "measurements"
@@ -222,6 +223,7 @@ def scan_settings(folder: StudyFolder, device: str | None = None) -> ScanSetting
         scheme=scheme,
         scheme_sha256=digest,
         resample_labels=images.resample_labels,
+        quality=images.quality,
         repair_swap=images.repair_swap,
         pictures=images.pictures,
         seed=study.study.seed,
@@ -229,7 +231,7 @@ def scan_settings(folder: StudyFolder, device: str | None = None) -> ScanSetting
 
 
 def people_of_study(study: Study) -> list[Person]:
-    """Return the participants of the chosen session.
+    """Return the participants of the chosen session, without those who withdrew.
 
     Parameters
     ----------
@@ -245,7 +247,8 @@ def people_of_study(study: Study) -> list[Person]:
         columns=study.participants.model_dump()["columns"],
         exposure={"session": study.exposure.session} if study.exposure else None,
     )
-    return people_of(cohort.table)
+    withdrawn = Withdrawn(study.out)
+    return [person for person in people_of(cohort.table) if not withdrawn.holds(*_key(person))]
 
 
 def _key(person: Person) -> tuple[str, str]:

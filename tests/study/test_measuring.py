@@ -29,6 +29,7 @@ root = "images"
 water = "sub-{participant_id}/*_water.nii.gz"
 fat = "sub-{participant_id}/*_fat.nii.gz"
 labels = "sub-{participant_id}/*_dseg.nii.gz"
+quality = false
 
 [exposure]
 adipose = "fraction"

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Seconds that the first worker of a cluster may take to come.
 _FIRST_WORKER = 600.0
+#: Seconds that a scheduler may take to answer.
+_ANSWER = 60.0
 
 
 class Pool(Protocol):
@@ -126,7 +128,9 @@ def _local_cluster(workers: int, cards: Sequence[str]) -> Iterator["Client"]:
     from distributed.system import MEMORY_LIMIT
 
     # A worker above its share is ended, which is a reason in failures.tsv; one that pauses would wait for ever.
-    limits = {f"distributed.worker.memory.{name}": False for name in ("target", "spill", "pause")}
+    limits: dict[str, Any] = {f"distributed.worker.memory.{name}": False for name in ("target", "spill", "pause")}
+    # By default a cluster gives up a process that needs more than 15 s to start again, and never replaces it.
+    limits["distributed.deploy.lost-worker-timeout"] = "1 hour"
     with dask.config.set(limits), tempfile.TemporaryDirectory(prefix="muscle-bayes-") as scratch:
         common: dict[str, Any] = {
             "nthreads": 1,
@@ -150,7 +154,13 @@ def _local_cluster(workers: int, cards: Sequence[str]) -> Iterator["Client"]:
         # A death counts at once: the window decides what becomes of the task.
         scheduler = {
             "cls": Scheduler,
-            "options": {"host": "127.0.0.1", "protocol": "tcp://", "dashboard": False, "allowed_failures": 0},
+            "options": {
+                "host": "127.0.0.1",
+                "protocol": "tcp://",
+                "dashboard": False,
+                "dashboard_address": "127.0.0.1:0",
+                "allowed_failures": 0,
+            },
         }
         with (
             SpecCluster(workers=spec, scheduler=scheduler, silence_logs=logging.CRITICAL) as cluster,
@@ -171,7 +181,7 @@ def _cluster(scheduler: str, workers: int) -> Iterator["Client"]:
         cluster.scale(workers)
     named = {"scheduler_file": scheduler} if scheduler.endswith(".json") else {"address": cluster or scheduler}
     try:
-        client = Client(**named, set_as_default=False, timeout=60)
+        client = Client(**named, set_as_default=False, timeout=_ANSWER)
     except (OSError, ValueError) as error:
         raise ClusterError(
             f"scheduler {scheduler}",

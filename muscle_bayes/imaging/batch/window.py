@@ -143,7 +143,11 @@ def _answer(future: "Future", number: int, killed: int) -> Answer[Any] | None:
     from distributed import KilledWorker
 
     if future.status == "finished":
-        return Answer(number, value=future.result(), killed=killed)
+        try:
+            return Answer(number, value=future.result(), killed=killed)
+        except KilledWorker:
+            # The worker ended with the answer in its hands. What it wrote is there, so the second time is quick.
+            return None
     if future.status != "error":
         raise ClusterError("scheduler", f"It was lost, or gave up a task ({future.status})", _LOST)
     error = future.exception()
