@@ -20,6 +20,7 @@ _COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00", "#
 _MARK = {"fail": "#FF6B5E", "review": "#FFC24B", "note": "#B8C4CE"}
 #: Images are thinned to about this many pixels along a panel's longer side.
 _PANEL_PIXELS = 260
+_BEHIND = {"facecolor": "#000000", "alpha": 0.55, "edgecolor": "none", "pad": 1.2}
 #: Width of the picture and of its axial slices.
 _WIDE_INCHES, _AXIAL_INCHES = 11.0, 7.2
 
@@ -206,7 +207,7 @@ def _panel(
 
 
 def _words(axes: Any, text: str, x: float, y: float, side: str, colour: str) -> None:
-    axes.text(x, y, text, transform=axes.transAxes, color=colour, fontsize=8, ha=side, va="bottom")
+    axes.text(x, y, text, transform=axes.transAxes, color=colour, fontsize=8, ha=side, va="bottom", bbox=_BEHIND)
 
 
 def _colours(structures: Mapping[int, Structure]) -> dict[int, str]:

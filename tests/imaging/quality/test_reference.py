@@ -1,0 +1,72 @@
+"""The distance to reference scans: known answers of a Gaussian table, and bad scans that do not hide themselves."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from muscle_bayes.errors import InvalidValueError
+from muscle_bayes.imaging.quality import fit_reference, read_reference
+from muscle_bayes.imaging.quality.reference import find_unlike
+
+
+def gaussian(n, seed=1):
+    rng = np.random.default_rng(seed)
+    a = rng.normal(size=n)
+    return pd.DataFrame({"group": "trunk", "a": 5 + 2 * a, "b": a + 0.5 * rng.normal(size=n)})
+
+
+def test_distance_is_mahalanobis_of_the_population():
+    reference = fit_reference(gaussian(4000))
+    covariance = np.array([[4.0, 2.0], [2.0, 1.25]])
+    away = np.array([4.0, -1.0])
+    expected = np.sqrt(away @ np.linalg.solve(covariance, away))
+    distance, _, names = reference.distance("trunk", {"a": 9.0, "b": -1.0})
+    # 4,000 draws know a variance to 2.2 %, so the distance of 7.2 to about 1.5 %.
+    assert distance == pytest.approx(expected, rel=0.05)
+    assert set(names) == {"a", "b"}
+
+
+def test_a_tenth_of_bad_scans_does_not_move_the_limit():
+    good = gaussian(500)
+    spoiled = good.copy()
+    spoiled.loc[:49, "b"] += 30
+    clean, mixed = (fit_reference(table).distance("trunk", {"a": 5.0, "b": 30.0}) for table in (good, spoiled))
+    assert mixed[0] > mixed[1]
+    assert mixed[0] == pytest.approx(clean[0], rel=0.15)
+
+
+def test_of_the_reference_itself_one_in_a_hundred_lies_beyond_the_quantile_at_most():
+    table = gaussian(2000)
+    reference = fit_reference(table)
+    beyond = [
+        reference.distance("trunk", row)[0] > reference.groups["trunk"]["limit"] for row in table.to_dict("records")
+    ]
+    assert np.mean(beyond) < 0.01
+
+
+def test_simulated_reference_gives_notes_for_real_scans():
+    reference = fit_reference(gaussian(100), simulated=True)
+    for counts, severity in ((True, "review"), (False, "note")):
+        (finding,) = find_unlike({"a": 100.0, "b": 0.0}, "trunk", reference, counts=counts)
+        assert finding.severity == severity
+        assert "simulated scans" in finding.message
+    assert find_unlike({"a": 5.0}, "trunk", reference) == []
+    assert find_unlike({"a": 100.0, "b": 0.0}, "thigh", reference) == []
+
+
+def test_reference_round_trip_and_refusals(tmp_path):
+    reference = fit_reference(gaussian(100))
+    reference.save(tmp_path / "r.json")
+    assert read_reference(tmp_path / "r.json") == reference
+    (tmp_path / "broken.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(InvalidValueError, match="cannot be read as a reference"):
+        read_reference(tmp_path / "broken.json")
+    with pytest.raises(InvalidValueError, match="30 scans"):
+        fit_reference(gaussian(20))
+
+
+def test_reference_of_the_package_says_that_it_is_simulated():
+    reference = read_reference()
+    assert reference.simulated
+    assert "benchmarks/quality.py --reference" in reference.made_by
+    assert set(reference.groups) == {"trunk", "thigh"}
