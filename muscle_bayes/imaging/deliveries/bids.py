@@ -24,10 +24,11 @@ from muscle_bayes.imaging.deliveries.delivery import (
 
 #: Entities that may say water or fat.
 _CONTRAST_ENTITIES = ("acq", "part", "rec", "desc", "ce")
-_WORD = r"(?:(?:t1|t2|m|gre|me)?(?:dixon|vibe|megre)?)"
+#: W and F alone, or behind the name of a Dixon sequence; T1w is no water image.
+_SEQUENCE = r"(?:(?:t1|t2|m|me|gre)?(?:dixon|vibe|megre))?"
 _CONTRASTS = {
-    "water": re.compile(_WORD + r"(?:water|w|wat)", re.IGNORECASE),
-    "fat": re.compile(_WORD + r"(?:fat|f)", re.I),
+    "water": re.compile(rf"{_SEQUENCE}(?:water|wat|w)", re.IGNORECASE),
+    "fat": re.compile(rf"{_SEQUENCE}(?:fat|f)", re.IGNORECASE),
 }
 #: Entities that differ between the images of one acquisition: number of the series, of the station.
 _NOT_SHARED = ("sequ", "chunk")
