@@ -77,6 +77,10 @@ def segment(
     timeout: Annotated[float, typer.Option(min=1, help="Seconds that nnU-Net or TotalSegmentator may take.")] = 3600.0,
     device: Device = None,
     mirror: Annotated[bool, typer.Option(help="Average with the mirrored image: slower, steadier.")] = True,
+    uncertainty: Annotated[
+        bool | None,
+        typer.Option(help="Give SDs of the measures with the label map; where the bundle is calibrated if left out."),
+    ] = None,
     trust_bundle: Trust = False,
     as_json: Json = False,
 ) -> None:
@@ -102,6 +106,7 @@ def segment(
         timeout_s=timeout,
         device=device,
         mirror=mirror,
+        uncertainty=uncertainty,
         trust_bundle=trust_bundle,
     )
     files = save_labels(labels, out)

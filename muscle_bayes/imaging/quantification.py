@@ -25,6 +25,7 @@ from muscle_bayes.imaging.regions import (
     touches_edge_in_plane,
 )
 from muscle_bayes.imaging.scan import Scan, read_scan
+from muscle_bayes.imaging.spread import RowSpread, carried_spread
 
 #: Lean muscle volume is missing where more of the compartment than this has no signal.
 UNDEFINED_LIMIT_PERCENT = 5.0
@@ -73,7 +74,9 @@ def quantify(
     resample_labels: bool = False,
     t1_correction: T1Correction | None = None,
     floor_share: float = FLOOR_SHARE,
+    repair_swap: bool = False,
     simulated: bool = False,
+    test_retest_sd: tuple[float, float] | None = None,
     overlay: str | Path | None = None,
 ) -> pd.DataFrame:
     """Measure InterMAT and lean muscle in one scan.
@@ -110,8 +113,14 @@ def quantify(
         Undo T1 weighting of the fat signal fraction.
     floor_share : float
         Noise floor of W + F as a share of its in-body median.
+    repair_swap : bool
+        Exchange water and fat back where they look exchanged (everywhere, in a block of slices or, with labels, in a part);
+        a note says so. Otherwise the note says what was found and `qc` asks for review.
     simulated : bool
         Whether the images are phantoms; written to every row.
+    test_retest_sd : (float, float), optional
+        SDs between two scans of one person, of InterMAT (points) and lean volume (cm3) of the autochthonous muscles: added to
+        those that labels of `segment` carry, or alone where labels carry none. Stated in `attrs["uncertainty"]`.
     overlay : path
         Where to draw the compartment and adipose voxels on slices (PNG, SVG, PDF).
 
@@ -119,7 +128,8 @@ def quantify(
     -------
     DataFrame
         `MEASUREMENT_COLUMNS` and lmm_{definition}_cm3_per_kg_m2, one row a muscle, side and region, with side "both" and
-        muscle "all" (every labelled muscle) as sums. SDs and covariance are missing: one label map has no spread.
+        muscle "all" (every labelled muscle) as sums. SDs and covariance are those of the autochthonous muscles by the definition
+        threshold, where the labels come from `segment` with a calibrated network; missing elsewhere.
         `attrs` hold inputs with hashes, the label scheme, the noise floor, the mixture's components and `notes`.
 
     Raises
@@ -160,8 +170,12 @@ def quantify(
         t1_correction=t1_correction,
         floor_share=floor_share,
         require_mixture=adipose == "mixture",
+        repair_swap=repair_swap,
     )
-    table = measure(scan, bmi=bmi, participant_id=participant_id, session_id=session_id, simulated=simulated)
+    spread = RowSpread(scan, carried_spread(labels), test_retest_sd)
+    table = measure(
+        scan, bmi=bmi, participant_id=participant_id, session_id=session_id, simulated=simulated, spread=spread
+    )
     if region is not None:
         table = _only_region(table, region, scan)
     if scan.fraction is None and adipose != "mixture":
@@ -182,6 +196,7 @@ def measure(
     participant_id: str = "",
     session_id: str = "",
     simulated: bool = False,
+    spread: RowSpread | None = None,
 ) -> pd.DataFrame:
     """Measurement rows of a prepared scan.
 
@@ -191,6 +206,8 @@ def measure(
         From `read_scan`.
     bmi, participant_id, session_id, simulated
         As in `quantify`.
+    spread : RowSpread, optional
+        Gives SDs and covariances; missing where left out.
 
     Returns
     -------
@@ -201,11 +218,13 @@ def measure(
     ids = [number for number, structure in scan.scheme.items() if structure.is_muscle]
     lookup = np.zeros(int(scan.labels.max()) + 1, dtype=np.int32)
     lookup[ids] = np.arange(1, len(ids) + 1)
-    structure = lookup[scan.labels]
+    # In the order of memory that the labels have, which is that of the images.
+    structure = lookup[scan.labels.T].T
     counts = tally(structure, len(ids), scan.fraction, scan.intensity, scan.mixture)
     cut_in_plane = touches_edge_in_plane(structure, len(ids))
     owners = [(scan.scheme[number].name, scan.scheme[number].side) for number in ids]
 
+    spread = RowSpread(scan, None) if spread is None else spread
     rows: list[dict[str, Any]] = []
     for muscle, side, members in _groups(owners):
         voxels = counts.voxels[members].sum(axis=0)
@@ -228,6 +247,7 @@ def measure(
                     "side": side,
                     "region": region,
                     **_figures(found, truncated),
+                    **spread.columns(muscle, side, reach.weight, found, truncated=truncated),
                     "z_min_mm": _face_mm(grid, reach.first),
                     "z_max_mm": _face_mm(grid, reach.last),
                     "truncated": int(truncated),
@@ -241,13 +261,11 @@ def measure(
         backend=scan.backend,
         weights_sha256="",
         voxel_mm3=grid.voxel_mm3,
-        intermat_sd_percent=np.nan,
-        lean_sd_cm3=np.nan,
-        intermat_lean_cov=np.nan,
         simulated=int(simulated),
     )
     table = table.loc[:, list(MEASUREMENT_COLUMNS)]
-    notes = list(scan.notes)
+    table.loc[table["lean_threshold_cm3"].isna(), ["lean_sd_cm3", "intermat_lean_cov"]] = np.nan
+    notes = [*scan.notes, *spread.notes]
     for definition in ADIPOSE_DEFINITIONS:
         table[f"lmm_{definition}_cm3_per_kg_m2"] = table[f"lean_{definition}_cm3"] / (
             bmi if bmi is not None else np.nan
@@ -261,6 +279,7 @@ def measure(
         "fat_fraction": "fat_signal_fraction",
         "notes": notes,
         **scan.settings,
+        **({"uncertainty": spread.settings} if spread.settings else {}),
     }
     table.attrs.update(attrs)
     return table

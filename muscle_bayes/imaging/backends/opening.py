@@ -46,12 +46,14 @@ class BundleBackend:
         Loaded networks.
     mirror : bool
         Average with the prediction of the mirrored image.
+    uncertainty : bool, optional
+        Whether label maps carry the spread of their measures, as in `open_backend`.
     """
 
     name = "bundle"
 
-    def __init__(self, segmenter: "Segmenter", *, mirror: bool = True) -> None:
-        self.segmenter, self.mirror = segmenter, mirror
+    def __init__(self, segmenter: "Segmenter", *, mirror: bool = True, uncertainty: bool | None = None) -> None:
+        self.segmenter, self.mirror, self.uncertainty = segmenter, mirror, uncertainty
 
     @property
     def weights_sha256(self) -> list[str]:
@@ -65,7 +67,7 @@ class BundleBackend:
 
     def __call__(self, images: Images) -> nib.Nifti1Image:
         """Label a scan."""
-        return self.segmenter(images, mirror=self.mirror)
+        return self.segmenter(images, mirror=self.mirror, uncertainty=self.uncertainty)
 
 
 def open_backend(
@@ -76,6 +78,7 @@ def open_backend(
     device: str | None = None,
     trust_bundle: bool = False,
     mirror: bool = True,
+    uncertainty: bool | None = None,
     command: Command | None = None,
     scheme: Scheme | str | Path | None = None,
     folds: Sequence[int | str] | None = None,
@@ -101,6 +104,10 @@ def open_backend(
         Let a bundle's configuration run code of its author, or nnU-Net open checkpoints, which are Python pickles.
     mirror : bool
         `bundle`, `nnunet`: average with predictions of mirrored images.
+    uncertainty : bool, optional
+        `bundle`: whether label maps carry the spread of their measures, from which `quantify` fills SDs and covariance; costs three
+        passes over a third of the slices. Left out: where the bundle holds a calibration of its weights and images are a Dixon
+        pair.
     command : str, path or sequence of str, optional
         `nnunet`, `totalsegmentator`: the tool's command, in whatever environment it is installed;
         `nnUNetv2_predict_from_modelfolder` or `TotalSegmentator` on the PATH where left out.
@@ -142,6 +149,7 @@ def open_backend(
         )
     foreign = {
         "bundle": (bundle is not None, ("bundle",)),
+        "uncertainty": (bool(uncertainty), ("bundle",)),
         "model": (model is not None, ("nnunet", "totalsegmentator")),
         "command": (command is not None, ("nnunet", "totalsegmentator")),
         "scheme": (scheme is not None, ("nnunet",)),
@@ -173,4 +181,5 @@ def open_backend(
         )
     from muscle_bayes.imaging.network.segmentation import Segmenter
 
-    return BundleBackend(Segmenter.load(bundle, device, trust_bundle=trust_bundle), mirror=mirror)
+    segmenter = Segmenter.load(bundle, device, trust_bundle=trust_bundle)
+    return BundleBackend(segmenter, mirror=mirror, uncertainty=uncertainty)

@@ -19,6 +19,7 @@ def segment(
     model: str | Path | None = None,
     device: str | None = None,
     mirror: bool = True,
+    uncertainty: bool | None = None,
     trust_bundle: bool = False,
     out: str | Path | None = None,
     **tool: Any,
@@ -41,6 +42,8 @@ def segment(
         "cpu", "cuda" or "mps"; the fastest that is there where left out. `extra["device"]` of the result says which it was.
     mirror : bool
         Average with the prediction of the mirrored image: slower, steadier borders.
+    uncertainty : bool, optional
+        Whether the label map carries the spread of its measures for `quantify`; where the bundle is calibrated if left out.
     trust_bundle : bool
         Let a bundle's configuration run code of its author, or nnU-Net open pickled checkpoints.
     out : path, optional
@@ -67,7 +70,14 @@ def segment(
         Where images cannot be read or do not belong together.
     """
     opened = open_backend(
-        backend, bundle=bundle, model=model, device=device, mirror=mirror, trust_bundle=trust_bundle, **tool
+        backend,
+        bundle=bundle,
+        model=model,
+        device=device,
+        mirror=mirror,
+        uncertainty=uncertainty,
+        trust_bundle=trust_bundle,
+        **tool,
     )
     labels = opened(images)
     if out is not None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 #: Classes that a definition may name. They build layers from numbers and words; none of them reads a file.
 ALLOWED = ("AttentionUnet", "BasicUNet", "DynUNet", "SegResNet", "UNet")
+#: Parameters; the largest networks published for muscles have some tens of millions.
+LARGEST = 200_000_000
 _PREFIXES = ("", "monai.networks.nets.")
 #: Background and the ids of the label scheme.
 N_CLASSES = max(SCHEME) + 1
@@ -83,12 +85,19 @@ def build_network(definition: Mapping[str, Any], where: str = "network_def") -> 
     arguments = {key: value for key, value in definition.items() if key not in _SPECIAL}
     for key, value in arguments.items():
         _require_literal(value, where, key)
+    import torch
     from monai.networks import nets
 
     try:
+        # Weighed before it is built: a definition from anywhere must not fill the memory.
+        with torch.device("meta"):
+            size = sum(parameter.numel() for parameter in getattr(nets, name)(**arguments).parameters())
+        if size > LARGEST:
+            raise ValueError(f"it would have {size:,} parameters, and {LARGEST:,} are allowed")
         network: torch.nn.Module = getattr(nets, name)(**arguments)
-    except (TypeError, ValueError) as error:
-        raise BundleError(where, f"{name} refuses its arguments: {error}", "Correct network_def") from error
+    except Exception as error:  # MONAI and torch refuse with many types
+        reason = " ".join(str(error).split())[:200]
+        raise BundleError(where, f"{name} refuses its arguments: {reason}", "Correct network_def") from error
     return network
 
 

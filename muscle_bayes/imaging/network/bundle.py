@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from muscle_bayes.errors import BundleError
 from muscle_bayes.imaging.network.architecture import N_CLASSES, build_network
+from muscle_bayes.imaging.network.augmentation import SIDE_MULTIPLE
+from muscle_bayes.imaging.network.devices import require_torch
 from muscle_bayes.imaging.network.preprocessing import CHANNELS
 from muscle_bayes.imaging.network.weights import load_weights
+from muscle_bayes.imaging.uncertainty import Calibration
 from muscle_bayes.resources import data_folder
 
 if TYPE_CHECKING:
@@ -41,6 +44,12 @@ class Bundle:
     trusted: bool = False
 
     @property
+    def calibration(self) -> Calibration | None:
+        """How the spread of its measures is scaled, where that was fitted."""
+        content = self.metadata.get("uncertainty")
+        return None if content is None else Calibration.from_json(content)
+
+    @property
     def sha256(self) -> str:
         """The SHA-256 of the first member as stated; the sidecar lists all."""
         return self.weights[0][1] or ""
@@ -52,6 +61,7 @@ class Bundle:
             network = self._network()
             hashes.append(load_weights(network, path, sha256))
             networks.append(network.to(device).eval())
+            _require_answer(networks[-1], device, str(self.folder))
         return networks, hashes
 
     def _network(self) -> "torch.nn.Module":
@@ -96,6 +106,9 @@ def read_bundle(folder: str | Path | None = None, *, trust: bool = False) -> Bun
             "has no network_def in plain data",
             "Write class and arguments out, or pass --trust-bundle for a bundle whose author you trust",
         )
+    rules = root / "configs" / "schema.json"
+    if rules.is_file():
+        verify_metadata(root, rules)
     weights = _weights(root, metadata)
     if isinstance(definition, Mapping):
         _require_fit(definition, root)
@@ -106,15 +119,19 @@ def _weights(root: Path, metadata: Mapping[str, Any]) -> tuple[tuple[Path, str |
     """Return files and stated hashes; without a list in the metadata, `models/model.safetensors`."""
     listed = metadata.get("weights") or [{"file": "models/model.safetensors"}]
     found = []
-    for entry in listed:
-        path = (root / str(entry["file"])).resolve()
+    for entry in listed if isinstance(listed, list) else [listed]:
+        if not isinstance(entry, Mapping) or not isinstance(entry.get("file"), str):
+            raise BundleError(
+                str(root), f"its metadata name no file of weights in {entry!r}", 'Write {"file": ..., "sha256": ...}'
+            )
+        path = (root / entry["file"]).resolve()
         if not path.is_relative_to(root.resolve()):
             raise BundleError(
                 str(root),
                 f"its metadata name the weights {entry['file']!r} outside the bundle",
                 "Put weights in models/",
             )
-        found.append((path, entry.get("sha256")))
+        found.append((path, None if entry.get("sha256") is None else str(entry["sha256"])))
     return tuple(found)
 
 
@@ -132,12 +149,68 @@ def _require_fit(definition: Mapping[str, Any], root: Path) -> None:
             )
 
 
+def _require_answer(network: "torch.nn.Module", device: "torch.device", where: str) -> None:
+    """Raise unless a network gives a score for each class at every pixel."""
+    torch = require_torch()
+    side = 4 * SIDE_MULTIPLE
+    wanted = (1, N_CLASSES, side, side)
+    try:
+        with torch.inference_mode():
+            found = tuple(network(torch.zeros((1, CHANNELS, side, side), device=device)).shape)
+    except Exception as error:  # a network of somebody else's raises anything
+        raise BundleError(
+            where,
+            f"its network does not take this project's input ({' '.join(str(error).split())[:200]})",
+            "Correct network_def; sides of its input are multiples of 32",
+        ) from error
+    if found != wanted:
+        raise BundleError(
+            where,
+            f"its network answers {found} where {wanted} is needed",
+            "Correct network_def: one output, one score a class",
+        )
+
+
+def verify_metadata(folder: str | Path, schema: str | Path) -> None:
+    """Check a bundle's metadata against a JSON schema that is at hand, as MONAI's `verify_metadata` does without its download.
+
+    Parameters
+    ----------
+    folder : path
+        Root of the bundle.
+    schema : path
+        MONAI publishes it as the address in the metadata's `schema`; kept as `configs/schema.json`, it is checked whenever the
+        bundle is read.
+
+    Raises
+    ------
+    BundleError
+        Naming the first part that does not fit.
+    """
+    import jsonschema
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+
+    path = Path(folder) / "configs" / "metadata.json"
+    rules = _json(Path(schema))
+    try:
+        # References to other addresses are not followed: an empty registry knows none.
+        validator = jsonschema.validators.validator_for(rules, default=jsonschema.Draft201909Validator)
+        validator.check_schema(rules)
+        error = jsonschema.exceptions.best_match(validator(rules, registry=Registry()).iter_errors(_json(path)))
+    except (jsonschema.SchemaError, Unresolvable) as problem:
+        raise BundleError(str(schema), f"is no usable JSON schema ({str(problem)[:200]})", "Take MONAI's") from problem
+    if error is not None:
+        place = "/".join(str(part) for part in error.absolute_path) or "the whole file"
+        raise BundleError(str(path), f"{place} breaks the schema: {error.message[:200]}", "Correct the metadata")
+
+
 def _json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise BundleError(str(path), "no such file, so this is not a bundle", "Give the root folder of a MONAI bundle")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(str(path), f"is not JSON ({error})", "Correct the file") from error
     if not isinstance(content, dict):
         raise BundleError(str(path), "is not a JSON object", "Correct the file")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from muscle_bayes.errors import BundleError
+from muscle_bayes.errors import BundleError, MissingWeightsError
 from muscle_bayes.imaging.network.devices import require_torch
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def load_weights(network: "torch.nn.Module", path: str | Path, sha256: str | Non
             "Convert them to safetensors",
         )
     if not path.is_file():
-        raise BundleError(
+        raise MissingWeightsError(
             str(path),
             "the weights are missing, and none are ever downloaded",
             "Put the file there, or train: muscle-bayes train",
