@@ -58,8 +58,11 @@ def tally(
         Undefined voxels are in `voxels` only: they leave numerator and denominator.
     """
     slices = structure.shape[2]
+    # Slices first, as images lie in memory: picking voxels in another order takes ten times as long.
+    structure = structure.T
     inside = structure > 0
-    cell = (structure.astype(np.int64) - 1)[inside] * slices + np.nonzero(inside)[2]
+    height = np.repeat(np.arange(slices), inside.sum(axis=(1, 2)))
+    cell = (structure[inside].astype(np.int64) - 1) * slices + height
 
     def total(weight: np.ndarray | None = None, of: np.ndarray | None = None) -> np.ndarray:
         sums = np.bincount(cell if of is None else cell[of], weights=weight, minlength=count * slices)
@@ -68,15 +71,17 @@ def tally(
     source = fraction if fraction is not None else intensity
     if source is None:
         raise ValueError("a fat signal fraction or an intensity is needed")
-    defined = ~np.isnan(source[inside])
+    found = source.T[inside]
+    defined = ~np.isnan(found)
     adipose = {definition: np.full((count, slices), np.nan) for definition in ADIPOSE_DEFINITIONS}
     if fraction is not None:
-        values = fraction[inside][defined]
+        values = found[defined]
         adipose["threshold"] = total(of=defined, weight=(values >= FAT_THRESHOLD).astype(np.float64))
         adipose["fraction"] = total(of=defined, weight=values)
     if mixture is not None and intensity is not None:
         share = np.zeros(cell.size)
-        values, owner = intensity[inside], cell // slices
+        values = found if intensity is source else intensity.T[inside]
+        owner = cell // slices
         usable = defined & ~np.isnan(values)
         for number in np.unique(owner):
             own = usable & (owner == number)

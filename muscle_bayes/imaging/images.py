@@ -3,10 +3,12 @@
 import gzip
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -24,7 +26,7 @@ from muscle_bayes.errors import (
     LabelSchemeError,
 )
 
-type ImageSource = str | Path | SpatialImage
+type ImageSource = str | Path | SpatialImage | Volume
 
 #: Two grids are the same where no corner lies further apart than this share of a voxel.
 GRID_TOLERANCE_VOXEL = 0.05
@@ -49,6 +51,8 @@ class Volume:
         Hash of the file, or of the array and affine of an image without one.
     orientation_known : bool
         False where the header has no orientation and left and right are nibabel's guess.
+    stored : tuple, optional
+        Affine and header of the image as it is stored, whose axes may run otherwise; a result goes back to that order.
     """
 
     data: np.ndarray
@@ -56,6 +60,7 @@ class Volume:
     name: str
     sha256: str
     orientation_known: bool = True
+    stored: tuple[np.ndarray | None, Any] | None = None
 
     @property
     def spacing(self) -> tuple[float, float, float]:
@@ -74,8 +79,9 @@ def read_volume(source: ImageSource, role: str) -> Volume:
 
     Parameters
     ----------
-    source : path or nibabel image
-        NIfTI (or anything nibabel reads), three-dimensional; a fourth axis of length 1 is dropped.
+    source : path, nibabel image or Volume
+        NIfTI (or anything nibabel reads), three-dimensional; a fourth axis of length 1 is dropped. What has been read already
+        is taken as it is, so that steps that need the same image read it once.
     role : str
         What the image is ("water", "fat", "image"); the name of an image that has no file.
 
@@ -89,6 +95,8 @@ def read_volume(source: ImageSource, role: str) -> Volume:
     ImageError
         `CorruptImageError`, `ImageDimensionError`, `ImageUnitsError` or `EmptyImageError`.
     """
+    if isinstance(source, Volume):
+        return source
     image, name, sha256 = open_image(source, role)
     with _unreadable(name):
         dtype = image.get_data_dtype()
@@ -100,7 +108,8 @@ def read_volume(source: ImageSource, role: str) -> Volume:
             )
         data = image.get_fdata(dtype=np.float32, caching="unchanged")
     data, affine = _canonical(data, image, name, role)
-    finite = np.isfinite(data)
+    # Whole numbers are finite, unless the header's scaling is not.
+    finite = np.isfinite(data[:1, :1, :1] if np.issubdtype(dtype, np.integer) and _plainly_scaled(image) else data)
     if not finite.any():
         raise EmptyImageError(
             where=name,
@@ -115,7 +124,29 @@ def read_volume(source: ImageSource, role: str) -> Volume:
             problem=f"{role} is zero everywhere",
             remedy="Export the series again; a fraction between 0 and 1 stored as an integer also becomes zero",
         )
-    return Volume(data, affine, name, sha256, _orientation_known(image))
+    return Volume(data, affine, name, sha256, _orientation_known(image), (image.affine, image.header))
+
+
+def read_volumes(sources: Mapping[str, ImageSource]) -> dict[str, Volume]:
+    """Read the signal images of a scan side by side: most of it is decompression, which threads share.
+
+    Parameters
+    ----------
+    sources : mapping
+        role -> path, nibabel image or Volume.
+
+    Returns
+    -------
+    dict
+        role -> Volume, in the order given.
+
+    Raises
+    ------
+    ImageError
+        As `read_volume`, of the first image that cannot be read.
+    """
+    with ThreadPoolExecutor(max(len(sources), 1)) as pool:
+        return dict(zip(sources, pool.map(lambda role: read_volume(sources[role], role), sources), strict=True))
 
 
 def read_labels(source: ImageSource, role: str = "labels") -> Volume:
@@ -258,6 +289,8 @@ def open_image(source: ImageSource, role: str) -> tuple[SpatialImage, str, str]:
     ImageError
         Where there is no such file, or `CorruptImageError` where it is damaged.
     """
+    if isinstance(source, Volume):
+        return nib.Nifti1Image(source.data, source.affine), source.name, source.sha256
     if isinstance(source, SpatialImage):
         name = str(source.get_filename() or role)
         if nib.is_proxy(source.dataobj) and Path(name).is_file():
@@ -354,6 +387,12 @@ def _orientation_known(image: SpatialImage) -> bool:
     if not isinstance(image.header, nib.Nifti1Header):
         return True
     return bool(image.header["qform_code"] > 0 or image.header["sform_code"] > 0)
+
+
+def _plainly_scaled(image: SpatialImage) -> bool:
+    """Whether the values of whole numbers are finite: stored without scaling, or scaled by finite numbers."""
+    slope, intercept = (getattr(image.dataobj, name, default) for name, default in (("slope", 1.0), ("inter", 0.0)))
+    return bool(np.isfinite([slope, intercept]).all()) and abs(slope) < 1e30 and abs(intercept) < 1e30
 
 
 def _array_sha256(image: SpatialImage) -> str:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from muscle_bayes.errors import ImageError
 from muscle_bayes.imaging.fat_fraction import check_dixon_units, check_magnitude
-from muscle_bayes.imaging.images import ImageSource, Volume, open_image, read_volume, require_same_grid
+from muscle_bayes.imaging.images import ImageSource, Volume, open_image, read_volumes, require_same_grid
 
 type Images = ImageSource | tuple[ImageSource, ImageSource] | Mapping[str, ImageSource]
 
@@ -65,7 +65,7 @@ def read_images(sources: Mapping[str, ImageSource]) -> dict[str, Volume]:
     ImageError
         Where an image cannot be read, is no magnitude, or lies on another grid.
     """
-    volumes = {role: read_volume(source, role) for role, source in sources.items()}
+    volumes = read_volumes(sources)
     if "image" in volumes:
         check_magnitude(volumes["image"].data, volumes["image"].name)
         return volumes
@@ -84,7 +84,7 @@ def on_input_grid(labels: NDArray[np.uint8], volume: Volume, source: ImageSource
         On the grid of `volume`.
     volume : Volume
         The image as it was read.
-    source : path or nibabel image
+    source : path, nibabel image or Volume
         Where it was read from.
 
     Returns
@@ -92,15 +92,19 @@ def on_input_grid(labels: NDArray[np.uint8], volume: Volume, source: ImageSource
     nibabel.Nifti1Image
         uint8, with the affine, codes and units of the image.
     """
-    image: SpatialImage = open_image(source, "image")[0]
-    affine = image.affine if image.affine is not None else volume.affine
+    if volume.stored is not None:
+        affine, header = volume.stored
+    else:
+        image: SpatialImage = open_image(source, "image")[0]
+        affine, header = image.affine, image.header
+    affine = volume.affine if affine is None else affine
     stored = nib.orientations.io_orientation(affine)
     turn = nib.orientations.ornt_transform(nib.orientations.axcodes2ornt("RAS"), stored)
-    out = nib.Nifti1Image(np.ascontiguousarray(nib.orientations.apply_orientation(labels, turn)), affine)
-    if isinstance(image.header, nib.Nifti1Header):
+    out = nib.Nifti1Image(np.asfortranarray(nib.orientations.apply_orientation(labels, turn)), affine)
+    if isinstance(header, nib.Nifti1Header):
         for code in ("qform", "sform"):
-            known = int(image.header[f"{code}_code"])
+            known = int(header[f"{code}_code"])
             getattr(out, f"set_{code}")(affine, code=known)
-        out.header.set_xyzt_units(*image.header.get_xyzt_units())
+        out.header.set_xyzt_units(*header.get_xyzt_units())
     out.set_data_dtype(np.uint8)
     return out

@@ -1,6 +1,7 @@
 """From the images of a scan to a label map, slice by slice, on the images' own grid."""
 
-from dataclasses import dataclass, field
+import time
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,12 +41,15 @@ class Computation:
         Device that held the scan and the labels in the end.
     out_of_memory : list of str
         What was done each time the device's memory ran out.
+    seconds : dict of float
+        Until the scan was on the device and normalised, for the windows, and for what follows in three dimensions.
     """
 
     precision: str
     batch: int
     held_on: str
     out_of_memory: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def predict_labels(
@@ -59,6 +63,7 @@ def predict_labels(
     batch: int | None = None,
     precision: str = "fp32",
     close_up: bool = False,
+    record: dict[str, Any] | None = None,
 ) -> NDArray[np.uint8]:
     """Label a scan.
 
@@ -81,6 +86,8 @@ def predict_labels(
     close_up : bool
         Whether the paraspinal muscles are labelled a second time in a window around them (`close_up.look_closer`): for
         networks that were trained on such windows, which their bundle's metadata says.
+    record : dict, optional
+        Takes down how the scan was computed (`Computation`): number type, batch, and what was done where memory ran out.
 
     Returns
     -------
@@ -92,13 +99,19 @@ def predict_labels(
     DeviceMemoryError
         Where not even one window fits on the device.
     """
-    labels, _ = slice_labels(networks, first, second, spacing, device, mirror=mirror, batch=batch, precision=precision)
+    labels, done = slice_labels(
+        networks, first, second, spacing, device, mirror=mirror, batch=batch, precision=precision
+    )
+    began = time.perf_counter()
     labels = without_islands(labels)
-    if not close_up:
-        return labels
-    from muscle_bayes.imaging.network.close_up import look_closer
+    if close_up:
+        from muscle_bayes.imaging.network.close_up import look_closer
 
-    return look_closer(networks, first, second, labels, spacing, device, mirror=mirror, precision=precision)
+        labels = look_closer(networks, first, second, labels, spacing, device, mirror=mirror, precision=precision)
+    done.seconds["islands"] = round(time.perf_counter() - began, 4)
+    if record is not None:
+        record.update(asdict(done))
+    return labels
 
 
 def slice_labels(
@@ -138,12 +151,14 @@ def slice_labels(
     scan = [None if image is None else _slices(image) for image in (first, second)]
     done = Computation(precision, batch or BATCH.get(device.type, 4), str(device))
     held, signals, found, k = device, None, None, 0
+    began = time.perf_counter()
     nz = first.shape[2]
     with torch.inference_mode():
         while k < nz or found is None:
             try:
                 if signals is None or found is None:
                     signals, found = _start(scan, spacing, held)
+                    done.seconds["prepare"] = round(time.perf_counter() - began, 4)
                     k = 0
                     continue
                 k = _next_batch(networks, signals, found, k, done, device, mirror)
@@ -165,6 +180,7 @@ def slice_labels(
             if device.type == "cuda":
                 torch.cuda.empty_cache()
     labels: NDArray[np.uint8] = found.cpu().numpy().transpose(2, 1, 0)
+    done.seconds["windows"] = round(time.perf_counter() - began - done.seconds["prepare"], 4)
     return labels, done
 
 
