@@ -10,7 +10,7 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
-from muscle_bayes.errors import DeliveryError
+from muscle_bayes.errors import DeliveryError, GridMismatchError
 from muscle_bayes.imaging.deliveries.delivery import DeliveredScan, Delivery
 from muscle_bayes.imaging.deliveries.facts import grid_facts, merged_facts, sidecar_facts, sidecar_of
 from muscle_bayes.imaging.deliveries.stitching import stitch
@@ -75,9 +75,7 @@ def paired(volumes: Mapping[str, Sequence[Volume]], where: str) -> list[dict[str
     ordered = {role: sorted(each, key=lambda volume: float(volume.affine[2, 3])) for role, each in volumes.items()}
     stations = [dict(zip(ordered, station, strict=True)) for station in zip(*ordered.values(), strict=True)]
     for station in stations:
-        first, *others = station.values()
-        for other in others:
-            require_same_grid(first, other, f"Deliver water and fat of every station ({where})")
+        _check_grid(station, where)
     return stations
 
 
@@ -103,9 +101,7 @@ def scan_of_stations(
         One volume a role.
     """
     for station in stations:
-        first, *others = station.values()
-        for other in others:
-            require_same_grid(first, other, "Deliver water and fat of one acquisition")
+        _check_grid(station, delivery.where)
     if len(stations) == 1:
         data = {role: volume.data for role, volume in stations[0].items()}
         affine = next(iter(stations[0].values())).affine
@@ -113,10 +109,22 @@ def scan_of_stations(
     else:
         stitched = stitch(stations, delivery.where)
         data, affine, more = stitched.data, stitched.affine, stitched.notes
-        facts = {**facts, "stations": len(stations)}
+        gains = ", ".join(f"{gain:.3g}" for gain in stitched.gains)
+        made = {"stations": len(stations), "station_gains": gains, "stations_interpolated": stitched.interpolated}
+        facts = {**facts, **made}
     images: dict[str, ImageSource] = {role: nifti_image(each, affine) for role, each in data.items()}
     shape = next(iter(data.values())).shape
     return _scan(delivery, images, {**facts, **grid_facts(affine, shape)}, [*notes, *more])
+
+
+def _check_grid(station: Mapping[str, Volume], where: str) -> None:
+    """Raise where water and fat of a station lie apart."""
+    first, *others = station.values()
+    for other in others:
+        try:
+            require_same_grid(first, other, "Deliver water and fat of one acquisition")
+        except GridMismatchError as error:
+            raise GridMismatchError(f"{where}, {error.where}", error.problem, error.remedy) from error
 
 
 def nifti_image(data: np.ndarray, affine: np.ndarray) -> nib.Nifti1Image:

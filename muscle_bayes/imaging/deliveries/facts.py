@@ -2,8 +2,8 @@
 
 Names and units: `repetition_time_ms`, `echo_times_ms` (text, "2.39, 4.77"), `flip_angle_deg`, `field_strength_t`,
 `manufacturer`, `scanner` (model), `scanner_id` (hash of the serial number), `software`, `acquisition_month` (2016-05),
-`voxel_x_mm`, `voxel_y_mm`, `voxel_z_mm`, `matrix` (in plane), `slices`, `stations`. Nothing else of a header is kept: no
-name, identifier, birth date, day, physician or institution.
+`voxel_x_mm`, `voxel_y_mm`, `voxel_z_mm`, `matrix` (in plane), `slices`, `stations`; of stitched scans also `station_gains` and
+`stations_interpolated`. Nothing else of a header is kept: no name, identifier, birth date, day, physician or institution.
 """
 
 import json

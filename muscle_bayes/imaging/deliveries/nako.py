@@ -167,15 +167,20 @@ def load(delivery: Delivery, scratch: Path) -> DeliveredScan:
 def _search(folder: Path, place: _Place, visits: dict[tuple[str, str], _Files], depth: int) -> None:
     """Walk down; names of folders and files together say whose and which contrast."""
     loose = False
-    with os.scandir(folder) as entries:
-        listed = sorted(entries, key=lambda entry: entry.name)
+    try:
+        with os.scandir(folder) as entries:
+            listed = sorted(entries, key=lambda entry: entry.name)
+    except PermissionError:
+        # One folder that may not be read stops nobody else: its participant is missing, and told so.
+        return
     for entry in listed:
         if entry.name.startswith("."):
             continue
         path = Path(entry.path)
         here = place.after(entry.name)
         if entry.is_dir():
-            if depth < _DEEPEST:
+            # Folders of links to the data are usual; a link to a folder above would be walked again and again.
+            if depth < _DEEPEST and not (entry.is_symlink() and folder.resolve().is_relative_to(path.resolve())):
                 _search(path, here, visits, depth + 1)
         elif here.participant_id:
             key = (here.participant_id, here.session_id)

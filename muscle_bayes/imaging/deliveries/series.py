@@ -6,13 +6,14 @@ dcm2niix; what is no DICOM image is left out and counted.
 
 import io
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from muscle_bayes.errors import DeliveryError, StationError
+from muscle_bayes.errors import DeliveryError, ImageError, StationError
 from muscle_bayes.imaging.deliveries.archives import members, shown
 from muscle_bayes.imaging.deliveries.contrasts import FAT, WATER, contrast_of
 from muscle_bayes.imaging.deliveries.conversion import check_slices, convert_series
@@ -23,6 +24,7 @@ from muscle_bayes.imaging.images import Volume, read_volume
 #: Files in one folder; a visit with every sequence has some 20,000.
 MAX_FILES = 200_000
 _DEEPEST = 8
+_MANIFEST = re.compile(r"manifest\.c[sv][vs]$", re.IGNORECASE)
 
 
 @dataclass
@@ -103,7 +105,7 @@ def read_stations(
             out = group.folder.with_name(f"{group.folder.name}-volume")
             out.mkdir()
             path = convert_series(group.folder, out, group.headers, f"{where}, {group.description}")
-            read = read_volume(path, role)
+            read = _read(path, role, f"{where}, {group.description}")
             volumes[role] = Volume(read.data, read.affine, group.description, read.sha256, read.orientation_known)
         stations.append(volumes)
     each = [group.headers[0].facts for group in groups.values() if group.headers[0].facts]
@@ -111,6 +113,14 @@ def read_stations(
     grid = next(iter(stations[0].values()))
     facts |= grid_facts(grid.affine, grid.data.shape)
     return stations, facts, notes + disagreements
+
+
+def _read(path: Path, role: str, where: str) -> Volume:
+    """Read a converted volume; an error names the series, not a file of ours that is gone by then."""
+    try:
+        return read_volume(path, role)
+    except ImageError as error:
+        raise type(error)(where, error.problem, error.remedy) from error
 
 
 def _sorted_files(
@@ -124,11 +134,12 @@ def _sorted_files(
     groups: dict[tuple[str, str], Group] = {}
     others, ignored, nested, images = set(), 0, 0, 0
     people, studies, instances = set(), set(), set()
-    for content in _contents(sources, where):
+    for name, content in _contents(sources, where):
         nested += isinstance(content, bytes) and content[:4] == b"PK\x03\x04"
         header = read_header(content if isinstance(content, Path) else io.BytesIO(content))
         if header is None:
-            ignored += 1
+            # Archives of UK Biobank have a list of their files; that is nothing to tell of everybody.
+            ignored += not _MANIFEST.search(name)
             continue
         images += 1
         people.add(header.person)
@@ -168,23 +179,24 @@ def _sorted_files(
             f"The delivery holds Dixon images of {len(studies)} examinations",
             "Deliver each visit on its own, with a session",
         )
-    notes = [f"{ignored} files are no DICOM images and were left out"] if ignored else []
+    notes = ["files that are no DICOM images were left out"] if ignored else []
     if others and not groups:
         told = ", ".join(sorted(repr(name) for name in others)[:6])
         notes.append(f"series that are there: {told}")
     return groups, notes
 
 
-def _contents(sources: Sequence[Path], where: str) -> Iterator[bytes | Path]:
-    """Content of each member of an archive, and path of each file of a folder."""
+def _contents(sources: Sequence[Path], where: str) -> Iterator[tuple[str, bytes | Path]]:
+    """Name and content of each member of an archive, name and path of each file of a folder."""
     for source in sources:
         if source.is_dir():
-            yield from _files_below(source, where)
+            for path in _files_below(source, where):
+                yield path.name, path
         elif source.suffix.lower() == ".zip":
             for member in members(source, where):
-                yield member.content
+                yield member.name, member.content
         elif source.is_file():
-            yield source
+            yield source.name, source
         else:
             raise DeliveryError(f"{where}, {source.name}", "There is no such file", "Deliver it again")
 

@@ -105,7 +105,7 @@ def stitch(stations: Sequence[Mapping[str, Volume]], where: str, *, match: bool 
     for signal in data.values():
         np.divide(signal, total, out=signal, where=known)
     interpolated = sum(any(p.dtype != np.intp for p in position) for position in moved)
-    return Stitched(data, affine, [float(g) for g in gains], interpolated, _notes(grids, gains, interpolated))
+    return Stitched(data, affine, [float(g) for g in gains], interpolated, _notes(gains, interpolated))
 
 
 def _grid(station: Mapping[str, Volume]) -> Volume:
@@ -291,12 +291,13 @@ def _ratio(
     return ratio if GAIN_LIMITS[0] <= ratio <= GAIN_LIMITS[1] else 1.0
 
 
-def _notes(grids: Sequence[Volume], gains: Sequence[float], interpolated: int) -> list[str]:
+def _notes(gains: Sequence[float], interpolated: int) -> list[str]:
+    """Say what was done, in the same words for everybody: figures of a scan stand among its facts."""
     notes = []
-    if len(grids) > 1:
-        levels = ", ".join(f"{gain:.2f}" for gain in gains)
-        notes.append(f"{len(grids)} stations were stitched; factors of water and fat from the lowest up: {levels}")
+    if len(gains) > 1:
+        notes.append(
+            "stations were stitched" + (", each brought to one level by one factor" if np.ptp(gains) > 0 else "")
+        )
     if interpolated:
-        steps = " / ".join(f"{grid.spacing[2]:g}" for grid in grids)
-        notes.append(f"{interpolated} stations were interpolated to one grid (slices of {steps} mm)")
+        notes.append("stations with slices of another thickness were interpolated to one grid")
     return notes

@@ -162,9 +162,7 @@ def test_what_is_no_dicom_file_is_counted_and_nested_archives_stay_closed(tmp_pa
     inner = io.BytesIO()
     with zipfile.ZipFile(inner, "w") as archive:
         archive.writestr("../../evil.dcm", b"x")
-    path = archive_of(
-        tmp_path, ("inner.zip", inner.getvalue()), ("manifest.csv", b"filename,x"), ("odd näme.dcm", b"x")
-    )
+    path = archive_of(tmp_path, ("inner.zip", inner.getvalue()), ("notes.csv", b"filename,x"), ("odd näme.dcm", b"x"))
     with pytest.raises(
         DeliveryError, match=r"3 files that are no DICOM images, 1 of them archives, which are not opened"
     ):

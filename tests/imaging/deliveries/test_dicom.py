@@ -7,7 +7,8 @@ import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
-from made_up_deliveries import BIRTH, NAME, body, dicom_bytes, ras_affine, series_bytes, zip_of
+from made_up_deliveries import AXIAL, BIRTH, NAME, body, dicom_bytes, ras_affine, series_bytes, zip_of
+from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
 from muscle_bayes.errors import ConversionError, DeliveryError, StationError
@@ -83,7 +84,7 @@ def test_a_dicom_archive_goes_to_a_row_of_measurements(tmp_path, study):
     w, f = (volume[::-1, ::-1][muscle].astype(float) for volume in (water, fat))
     expected = 100 * (f / (w + f)).mean()
     assert row["intermat_fraction_percent"] == pytest.approx(expected, rel=1e-5)
-    assert scan.notes == ["1 files are no DICOM images and were left out"]
+    assert scan.notes == ["files that are no DICOM images were left out"]
     assert scan.inputs["water"]["name"] == "P1.zip"
 
 
@@ -156,6 +157,49 @@ def test_a_series_with_all_contrasts_is_taken_apart(tmp_path, study):
     scan = load_delivery(only(find_deliveries(tmp_path, "dicom")), tmp_path / "scratch")
     np.testing.assert_array_equal(scan.images["water"].get_fdata(), water[::-1, ::-1])
     np.testing.assert_array_equal(scan.images["fat"].get_fdata(), fat[::-1, ::-1])
+
+
+def multi_frame(volume, word, study):
+    """A volume as one file of the enhanced kind, whose frames hold their places."""
+    content = dicom_bytes(
+        np.ones(volume.shape[1::-1]),
+        (0, 0, 0),
+        series=generate_uid(),
+        study=study,
+        ImageType=["DERIVED", "PRIMARY", "DIXON", word],
+    )
+    data = pydicom.dcmread(io.BytesIO(content))
+    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = pydicom.uid.EnhancedMRImageStorage
+    for tag in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"):
+        delattr(data, tag)
+    orientation, measures, shared = Dataset(), Dataset(), Dataset()
+    orientation.ImageOrientationPatient = list(AXIAL)
+    measures.PixelSpacing, measures.SliceThickness, measures.SpacingBetweenSlices = [1.5, 1.5], 3.0, 3.0
+    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [orientation], [measures]
+    frames = []
+    for k in range(volume.shape[2]):
+        place, number, frame = Dataset(), Dataset(), Dataset()
+        place.ImagePositionPatient = [-20.0, -15.0, 3.0 * k]
+        number.StackID, number.InStackPositionNumber, number.DimensionIndexValues = "1", k + 1, [1, k + 1]
+        frame.PlanePositionSequence, frame.FrameContentSequence = [place], [number]
+        frames.append(frame)
+    data.SharedFunctionalGroupsSequence, data.PerFrameFunctionalGroupsSequence = [shared], frames
+    data.NumberOfFrames, data.PixelData = (
+        volume.shape[2],
+        np.ascontiguousarray(volume.transpose(2, 1, 0), "<u2").tobytes(),
+    )
+    out = io.BytesIO()
+    data.save_as(out, enforce_file_format=True)
+    return out.getvalue()
+
+
+def test_multi_frame_files(tmp_path, study):
+    volumes = dict(zip(("WATER", "FAT"), body(SHAPE), strict=True))
+    written(tmp_path / "P1", [multi_frame(volume, word, study) for word, volume in volumes.items()])
+    scan = load_delivery(only(find_deliveries(tmp_path, "dicom")), tmp_path / "scratch")
+    np.testing.assert_allclose(scan.images["fat"].affine, ras_affine(SHAPE), atol=1e-5)
+    for role, image in scan.images.items():
+        np.testing.assert_array_equal(image.get_fdata(), volumes[role.upper()][::-1, ::-1])
 
 
 def test_a_mapping_of_the_user_comes_before_everything(tmp_path, study):

@@ -71,6 +71,14 @@ def test_layouts_of_nifti_files(tmp_path, lay):
     check(load_delivery(only(find_deliveries(tmp_path, "nako")), tmp_path / "scratch"))
 
 
+def test_a_tree_of_links_is_read_and_a_loop_is_not_walked(tmp_path):
+    person_visit(tmp_path / "store" / "a1b2")
+    (tmp_path / "links" / "100042").mkdir(parents=True)
+    (tmp_path / "links" / "100042" / "30").symlink_to(tmp_path / "store" / "a1b2" / "100042" / "30")
+    (tmp_path / "links" / "100042" / "loop").symlink_to(tmp_path / "links")
+    check(load_delivery(only(find_deliveries(tmp_path / "links", "nako")), tmp_path / "scratch"))
+
+
 def test_composed_volumes_come_before_stations(tmp_path):
     sequence_then_person(tmp_path)
     stations(tmp_path)

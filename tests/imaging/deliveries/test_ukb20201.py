@@ -57,7 +57,8 @@ def test_an_archive_goes_to_a_row_of_measurements(tmp_path, study):
     np.testing.assert_allclose(scan.images["water"].get_fdata(), water, rtol=1e-5)
     np.testing.assert_allclose(scan.images["fat"].get_fdata(), fat, rtol=1e-5)
     assert scan.facts["stations"] == 6
-    assert any(note.startswith("6 stations were stitched") for note in scan.notes)
+    assert scan.facts["station_gains"] == "1, 1, 1, 1, 1, 1"
+    assert scan.notes == ["stations were stitched"]
     table = quantify(**scan.images, participant_id="1234567", session_id="2")
     row = table[(table["muscle"] == "autochthonous") & (table["side"] == "left")].iloc[0]
     assert row["compartment_cm3"] == pytest.approx(muscle.sum() * 1.5 * 1.5 * 3 / 1000)
