@@ -57,7 +57,7 @@ model = "cbp_main"
 """
 
 
-def write_study(folder: Path, participants: int, shape: tuple[int, int, int] = (64, 48, 24)) -> None:
+def write_study(folder: Path, participants: int, shape: tuple[int, int, int] = (48, 32, 16)) -> None:
     """Write simulated scans of two muscles whose fat differs between participants."""
     names = [f"K{number:03d}" for number in range(participants)]
     folder.mkdir(parents=True, exist_ok=True)
@@ -226,31 +226,39 @@ def main() -> None:
         undisturbed = time.monotonic() - undisturbed
         reference = (study / "results" / "measurements.tsv").read_bytes()
         wrong = judge(study, reference, participants)
-        rows = []
+        rows: list[dict[str, Any]] = []
         for seed in range(1, moments + 1):
             rows.append(one_moment(study, seed, reference, participants, code))
             print(json.dumps(rows[-1]), flush=True)
+            result = summary(rows, participants, undisturbed, wrong, time.monotonic() - began)
+            # After each moment, so that a study that is stopped has said what it found.
+            asked.out.parent.mkdir(parents=True, exist_ok=True)
+            asked.out.write_text(json.dumps(result, indent=1) + "\n")
+    print(f"{result['moments']} moments, {result['kills']} kills, faults at {result['moments_with_faults'] or 'none'}")
+    raise SystemExit(1 if result["moments_with_faults"] or wrong else 0)
+
+
+def summary(
+    rows: list[dict[str, Any]], participants: int, undisturbed_s: float, undisturbed_faults: list[str], wall_s: float
+) -> dict[str, Any]:
+    """Return what the study found so far."""
     failed = [row["seed"] for row in rows if row["faults_after_kill"] or row["faults_at_end"]]
-    result = {
+    return {
         "participants": participants,
         "workers": 2,
         "scans": "simulated, with labels",
-        "undisturbed_run_s": round(undisturbed, 1),
-        "undisturbed_faults": wrong,
+        "undisturbed_run_s": round(undisturbed_s, 1),
+        "undisturbed_faults": undisturbed_faults,
         "moments": len(rows),
         "moments_with_a_kill": sum(bool(row["kills"]) for row in rows),
         "kills": sum(len(row["kills"]) for row in rows),
         "moments_with_faults": failed,
-        "identical_tables": len(rows) - len(failed),
+        "identical_tables": sum(not row["faults_at_end"] for row in rows),
         "each": rows,
-        "wall_s": round(time.monotonic() - began, 1),
+        "wall_s": round(wall_s, 1),
         "machine": {"python": platform.python_version(), "system": platform.system(), "cores": os.cpu_count()},
         "muscle_bayes": muscle_bayes.__version__,
     }
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"{len(rows)} moments, {result['kills']} kills, faults at {failed or 'none'}")
-    raise SystemExit(1 if failed or wrong else 0)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def monthly_means(frame: pd.DataFrame, measures: Iterable[str]) -> pd.DataFrame:
             freedom = int((n - 1).sum())
             within = np.sqrt(((scans[measure] - months.transform("mean")) ** 2).sum() / freedom) if freedom else np.nan
             centre = float(scans[measure].mean())
-            half = (SIGMAS * within / np.sqrt(n)).where(n >= FEWEST)
+            half = pd.Series(np.where(n >= FEWEST, SIGMAS * within / np.sqrt(n), np.nan), index=n.index)
             rows.append(
                 pd.DataFrame(
                     {

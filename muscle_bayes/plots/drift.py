@@ -53,7 +53,7 @@ def drift(monthly: pd.DataFrame, *, width_mm: float = TWO_COLUMNS, title: str | 
         left, top, gap, high = 13.0, 13.0, 5.0, 30.0
         wide = (width_mm - left - 3 - gap * (across - 1)) / across
         row_height = high + 6.0
-        below = CAPTION_LINE * len(caption_lines(caption, width_mm)) + 8
+        below = CAPTION_LINE * len(caption_lines(caption, width_mm)) + 2
         # Every band of sites has a heading and its own axis of months.
         band_height = len(measures) * row_height + 10
         figure = new_figure(width_mm, top + bands * band_height + below, constrained=False)
@@ -66,7 +66,7 @@ def drift(monthly: pd.DataFrame, *, width_mm: float = TWO_COLUMNS, title: str | 
                 _panel(ax, own, months, changes.get(site, {}) if row == 0 else dict.fromkeys(changes.get(site, {}), ""))
                 _limits(ax, monthly[monthly["measure"] == measure])
                 if row == 0:
-                    ax.set_title(str(site), fontsize=7.5, pad=7 if changes.get(site) else 3)
+                    ax.set_title(str(site), fontsize=7.5, pad=7 if changes else 3)
                 if column == 0:
                     ax.set_ylabel(_MEASURES.get(measure, measure), labelpad=2)
                 else:

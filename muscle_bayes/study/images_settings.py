@@ -58,6 +58,9 @@ class ImagesSection(BaseModel):
         weights; relative to study.toml. Nothing is ever downloaded.
     trust_weights : bool
         Let a bundle's configuration run code of its author, or nnU-Net open its checkpoints, which are Python pickles.
+    uncertainty : bool, optional
+        Standard deviations of InterMAT and lean volume from several views of the network, for `bundle`; where its weights carry a
+        calibration, by default.
     tool : ToolSection, optional
         Settings of nnU-Net or TotalSegmentator.
     device : str, optional
@@ -91,6 +94,7 @@ class ImagesSection(BaseModel):
     backend: Literal["labelmap", "hull", "bundle", "nnunet", "totalsegmentator"] = "labelmap"
     weights: Path | None = None
     trust_weights: bool = False
+    uncertainty: bool | None = None
     tool: ToolSection | None = None
     device: str | None = Field(default=None, pattern=r"^(cpu|mps|cuda(:\d+)?)$")
     workers: int | None = Field(default=None, ge=1)
@@ -128,6 +132,8 @@ class ImagesSection(BaseModel):
             raise ValueError(f"backend {self.backend!r} has no weights: take the key out")
         if self.backend == "nnunet" and self.weights is None:
             raise ValueError('backend = "nnunet" needs weights, the folder of a trained model')
+        if self.uncertainty is not None and self.backend != "bundle":
+            raise ValueError(f"backend {self.backend!r} gives no standard deviations: take uncertainty out")
         if self.tool is not None and self.backend not in ("nnunet", "totalsegmentator"):
             raise ValueError(f'[images.tool] is for "nnunet" and "totalsegmentator", not for {self.backend!r}')
         if (self.trust_weights or self.device) and self.backend in ("labelmap", "hull"):

@@ -1,6 +1,7 @@
 """The measurement stage: each participant's images are found, measured and kept; one bad participant stops nobody."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def measure_people(
     out: Path,
     settings: ScanSettings,
     progress: Progress,
-    pool: Pool,
+    workers: Callable[[], AbstractContextManager[Pool]],
     *,
     shard: Shard | None = None,
     limit: int | None = None,
@@ -76,8 +77,8 @@ def measure_people(
         How scans are measured.
     progress : Progress
         Told after each person.
-    pool : Pool
-        Where scans are measured.
+    workers : callable
+        Opens where scans are measured; only called where there is something to measure.
     shard : Shard, optional
         Only this part of the participants.
     limit : int, optional
@@ -109,15 +110,16 @@ def measure_people(
         progress.warn(f"participant {row['participant_id']}: {row['problem']}")
     if waiting:
         progress.start("measurements", len(waiting))
-        for answer in pool.run(measure_task, [tasks[number] for number in waiting]):
-            number = waiting[answer.number]
-            if answer.value is not None:
-                done[number] = answer.value
-            else:
-                # Whatever goes wrong with one person's images is that person's row, never the end of the cohort.
-                failed[number] = failure_row(people[number], answer.error or RuntimeError("no answer"))
-                progress.warn(f"participant {people[number].participant_id}: {failed[number]['problem']}")
-            progress.advance(people[number].participant_id)
+        with workers() as pool:
+            for answer in pool.run(measure_task, [tasks[number] for number in waiting]):
+                number = waiting[answer.number]
+                if answer.value is not None:
+                    done[number] = answer.value
+                else:
+                    # Whatever goes wrong with one person's images is that person's row, never the end of the cohort.
+                    failed[number] = failure_row(people[number], answer.error or RuntimeError("no answer"))
+                    progress.warn(f"participant {people[number].participant_id}: {failed[number]['problem']}")
+                progress.advance(people[number].participant_id)
     said = f"{len(done):,} measured" + (f" ({reused:,} of them before)" if reused else "")
     if waiting:
         progress.finish(said + (f", {len(failed):,} failed" if failed else ""))

@@ -19,6 +19,7 @@ from muscle_bayes.study.missing_scans import exclusion_rules, failure_table
 from muscle_bayes.study.panel import STAGE as PANEL
 from muscle_bayes.study.panel import panel_of_scans
 from muscle_bayes.study.progress import Progress
+from muscle_bayes.study.scan_quality import DECISIONS, decisions_of
 from muscle_bayes.study.scanning import measure_images
 from muscle_bayes.study.settings import FitSection, Study, load_study
 from muscle_bayes.study.simulating import read_truth
@@ -131,7 +132,7 @@ def _cohort(folder: StudyFolder, measured: Measured | None) -> tuple[Cohort, pd.
         measurements = out / "measurements.tsv"
     failures = measured.failures if measured is not None else failure_table([])
     rules = [exclusion.rule() for exclusion in study.exclusions]
-    rules = [*_withdrawn(folder), *exclusion_rules(failures), *rules]
+    rules = [*_withdrawn(folder), *exclusion_rules(failures), *_reviewed(folder), *rules]
     hashes = [folder.input_hash(participants)]
     if measurements is not None:
         hashes.append(folder.input_hash(measurements) if measured is None else file_sha256(measurements))
@@ -170,6 +171,18 @@ def _withdrawn(folder: StudyFolder) -> list[dict[str, Any]]:
     ).table
     people = withdrawn.among(table["participant_id"], table["session_id"])
     return [{"name": "withdrawn", "column": "participant_id", "op": "in", "value": people}] if people else []
+
+
+def _reviewed(folder: StudyFolder) -> list[dict[str, Any]]:
+    """Return the exclusion of scans that a reviewer left out; a decision about another session concerns nobody here."""
+    chosen = folder.study.exposure.session if folder.study.exposure else None
+    people = [
+        decision.participant_id
+        for decision in decisions_of(folder.out).values()
+        if decision.decision == "exclude" and (chosen is None or decision.session_id in ("", chosen))
+    ]
+    name = f"left out by a reviewer ({DECISIONS})"
+    return [{"name": name, "column": "participant_id", "op": "in", "value": people}] if people else []
 
 
 def _exposure_settings(study: Study) -> dict[str, Any] | None:

@@ -95,8 +95,8 @@ def with_verdicts(table: pd.DataFrame, quality: Quality | None, decision: Decisi
         `qc` is the worse of the two verdicts; "pass" where a reviewer has seen the scan and takes it.
     """
     if decision is not None:
-        # A row that cannot be measured stays missing whatever a reviewer says.
-        return table.assign(qc="pass" if decision.decision in ("pass", "corrected") else "fail")
+        # What could not be measured stays missing whatever a reviewer says.
+        return table.assign(qc="fail" if decision.decision == "exclude" else "pass")
     if quality is None:
         return table
     said = {muscle: quality.verdict(muscle) for muscle in table["muscle"].unique()}

@@ -31,7 +31,7 @@ class ScanSettings:
     trust_weights : bool
         Whether a bundle may run code.
     tool : mapping
-        Settings of another tool.
+        Settings of another tool; of a bundle, whether it gives standard deviations.
     device : str, optional
         Where a network computes; the fastest that is there where left out.
     scheme : str or pathlib.Path, optional

@@ -1,19 +1,20 @@
 """`measure`: the scan half of a study, from its images to measurements.tsv; `run` begins with the same."""
 
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from muscle_bayes.cohort import read_cohort
 from muscle_bayes.cohort.exposure import Exposure
 from muscle_bayes.errors import StudyFileError
-from muscle_bayes.imaging.batch import Pool, Shard, open_pool
+from muscle_bayes.imaging.batch import Shard, open_pool
 from muscle_bayes.imaging.batch.pools import cards_of_this_machine
 from muscle_bayes.study.folder import StudyFolder
 from muscle_bayes.study.lock import code_version, fingerprint
 from muscle_bayes.study.measuring import Measured, measure_people, require_some
 from muscle_bayes.study.people import Person, people_of
 from muscle_bayes.study.progress import Progress
+from muscle_bayes.study.scan_review import write_review
 from muscle_bayes.study.scan_settings import WITHOUT_NETWORK, ScanSettings, hash_of_weights
 from muscle_bayes.study.scan_tables import tables_folder, write_measured
 from muscle_bayes.study.settings import Study, load_study
@@ -159,18 +160,21 @@ def measure_images(folder: StudyFolder, how: How | None = None) -> tuple[Measure
     assert study.images is not None
     settings = scan_settings(folder, how.device)
     people = [person for person in people_of_study(study) if how.shard is None or how.shard.holds(*_key(person))]
-    with _pool(study, how) as pool:
-        measured = measure_people(
-            people,
-            study.images,
-            study.resolve(study.images.root),
-            folder.out,
-            settings,
-            folder.progress,
-            pool,
-            shard=how.shard,
-            limit=how.limit,
-        )
+    number, cards = _workers(study, how)
+    if number > 1 and cards:
+        # Each worker sees one card only, whatever its number is for everybody else.
+        settings = replace(settings, device="cuda")
+    measured = measure_people(
+        people,
+        study.images,
+        study.resolve(study.images.root),
+        folder.out,
+        settings,
+        folder.progress,
+        partial(open_pool, number, scheduler=how.scheduler, cards=cards),
+        shard=how.shard,
+        limit=how.limit,
+    )
     written = write_measured(measured, folder.out, how.shard)
     if how.shard is not None:
         return measured, len(people)
@@ -182,6 +186,8 @@ def measure_images(folder: StudyFolder, how: How | None = None) -> tuple[Measure
     folder.lock.record(STAGE, wanted, written)
     folder.write_lock()
     require_some(measured, len(people))
+    changed = measured.reused != len(people) - len(measured.failures)
+    measured.notes += write_review(study, people, folder.out, measured.facts, changed=changed)
     return measured, len(people)
 
 
@@ -212,13 +218,16 @@ def scan_settings(folder: StudyFolder, device: str | None = None) -> ScanSetting
     weights = study.resolve(images.weights) if images.weights is not None else None
     if weights is not None and not weights.is_dir():
         raise StudyFileError("study.toml, images.weights", f"{images.weights} is no folder", "Give the bundle or model")
+    tool = images.tool.model_dump(exclude_none=True) if images.tool else {}
+    if images.uncertainty is not None:
+        tool["uncertainty"] = images.uncertainty
     return ScanSettings(
         exposure=study.exposure.exposure() if study.exposure else Exposure(),
         backend=images.backend,
         weights=weights,
         weights_sha256=hash_of_weights(images.backend, weights),
         trust_weights=images.trust_weights,
-        tool=images.tool.model_dump(exclude_none=True) if images.tool else {},
+        tool=tool,
         device=device or images.device,
         scheme=scheme,
         scheme_sha256=digest,
@@ -255,16 +264,15 @@ def _key(person: Person) -> tuple[str, str]:
     return person.participant_id, person.session_id
 
 
-def _pool(study: Study, how: How) -> AbstractContextManager[Pool]:
-    """Open the workers that the command line or study.toml asks for."""
+def _workers(study: Study, how: How) -> tuple[int, list[str]]:
+    """Return how many processes the command line or study.toml asks for, and which cards they share."""
     assert study.images is not None
     device = how.device or study.images.device
     network = study.images.backend not in WITHOUT_NETWORK and (device is None or device.startswith("cuda"))
     cards = cards_of_this_machine() if network and how.scheduler is None else []
     if device is not None and device.startswith("cuda:"):
         cards = cards[int(device[5:]) :][:1]
-    workers = how.workers or study.images.workers or max(len(cards), 1)
-    return open_pool(workers, scheduler=how.scheduler, cards=cards)
+    return how.workers or study.images.workers or max(len(cards), 1), cards
 
 
 def _written(out: Path, shard: Shard | None) -> list[Path]:

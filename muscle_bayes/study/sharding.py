@@ -14,6 +14,7 @@ from muscle_bayes.study.missing_scans import failure_row, failure_table
 from muscle_bayes.study.people import Person
 from muscle_bayes.study.progress import Progress
 from muscle_bayes.study.records import rows_from_text
+from muscle_bayes.study.scan_review import write_review
 from muscle_bayes.study.scan_tables import FACTS, tables_folder, write_measured
 from muscle_bayes.study.scanning import STAGE, ScanRun, people_of_study
 from muscle_bayes.study.settings import Study, load_study
@@ -71,6 +72,7 @@ def merge_shards(study: Study | Path | str, *, progress: Progress | None = None)
         folder.write_lock()
         progress.finish(f"{len(shards)} shards, {len(texts):,} measured, {len(measured.failures):,} failed")
         require_some(measured, len(people))
+        measured.notes += write_review(study, people, study.out, measured.facts, changed=True)
     return ScanRun(study.out, measured, {path.name: path for path in written[:3]}, len(people))
 
 

@@ -49,8 +49,14 @@ file = "measurements.tsv"
 # labels = "sub-{participant_id}/ses-{session_id}/anat/*_dseg.nii.gz"
 # scheme = "mrsegmentator"  # labels of another tool: its name, or a file (table with id, muscle, side; ITK-SNAP labels)
 # resample_labels = true  # where labels lie on another grid than the images
-# backend = "labelmap"    # "labelmap" reads labels; "hull" finds the muscles of limbs without labels
-# (with "hull": leave labels out, and set muscle = "all", compartment = "fascia" under [exposure])
+# backend = "labelmap"    # "labelmap" reads labels; "hull" finds the muscles of limbs without labels; "bundle", "nnunet" and
+# "totalsegmentator" segment: then leave labels out (with "hull": also set muscle = "all", compartment = "fascia" under [exposure])
+# weights = "weights"     # folder of a bundle or model; the project's own for "bundle" where left out
+# format = "nifti"        # or bids, nako, ukb20201, dicom: these find water and fat themselves, without patterns
+# workers = 4             # processes that measure at the same time
+# pictures = true         # a picture of every scan in qc/
+# repair_swap = true      # put exchanged water and fat right where the checks can
+# quality = false         # no checks of scans
 
 [exposure]                # which measurements are InterMAT and lean muscle in the models
 muscle = "autochthonous"  # left and right together

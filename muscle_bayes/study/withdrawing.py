@@ -127,7 +127,8 @@ class _Work:
         if self.session is not None:
             home = self.out / "derivatives" / person.folder.parent
         self._remove(home, "derivatives")
-        if self.session is None:
+        # An identifier such as ".." is no folder of a phantom.
+        if self.session is None and self.id == Path(self.id).name != "..":
             self._remove(self.out / "phantoms" / self.id, "phantoms")
         for path in self._all():
             if self._name.search(path.name):
@@ -216,7 +217,8 @@ class _Work:
         return theirs
 
     def _remove(self, path: Path, what: str) -> None:
-        if not path.exists() or not path.resolve().is_relative_to(self.out.resolve()) or path == self.out:
+        inside = path.exists() and path.resolve().is_relative_to(self.out.resolve())
+        if not inside or (path.is_dir() and path.resolve().parent == self.out.resolve()):
             return
         files = sum(part.is_file() for part in path.rglob("*")) if path.is_dir() else 1
         self.done.removed[self._relative(path)] = f"{what} ({files} file{'s' if files != 1 else ''})"

@@ -54,6 +54,41 @@ def test_broken_rules_are_named(text: str, expected: str) -> None:
         parse(text)
 
 
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ('format = "bidz"\nbackend = "bundle"', "'nifti', 'bids', 'nako', 'ukb20201' or 'dicom'"),
+        ('format = "bids"\nbackend = "hull"\nweights = "w"', "has no weights"),
+        ('format = "bids"\nbackend = "nnunet"', "needs weights"),
+        ('format = "bids"\nbackend = "bundle"\nlabels = "l"', "take labels out"),
+        ('format = "bids"\nbackend = "bundle"\nscheme = "mrsegmentator"', "take scheme out"),
+        ('format = "bids"\ndevice = "cuda"', "runs no network"),
+        ('format = "bids"\nbackend = "bundle"\ndevice = "gpu"', "device"),
+        ('format = "bids"\nbackend = "nnunet"\nweights = "w"\nuncertainty = true', "no standard deviations"),
+        ('format = "bids"\nworkers = 0', "workers"),
+        ('format = "bids"\nquality = false\nrepair_swap = true', "rests on the checks"),
+        ('format = "bids"\nworker = 2', "'workers'"),
+        ('format = "nifti"\nbackend = "bundle"', "give water and fat"),
+        ('format = "bids"\nbackend = "bundle"\n[images.tool]\ntimeout_s = 5', 'for "nnunet" and'),
+        ('format = "bids"\nbackend = "nnunet"\nweights = "w"\n[images.tool]\ntimeout = 5', "'timeout_s'"),
+    ],
+)
+def test_keys_of_images_that_do_not_go_together_are_refused(keys: str, expected: str) -> None:
+    with pytest.raises(StudyFileError, match=expected):
+        parse(BASE + f'[images]\nroot = "i"\n{keys}\n')
+
+
+def test_formats_find_water_and_fat_themselves() -> None:
+    text = (
+        '[images]\nroot = "i"\nformat = "dicom"\nbackend = "bundle"\nworkers = 4\n[images.settings]\nrepeats = "last"\n'
+    )
+    images = parse(BASE + text).images
+    assert images is not None
+    assert images.patterns == {}
+    assert images.settings == {"repeats": "last"}
+    assert images.quality
+
+
 def test_all_problems_are_told_at_once() -> None:
     with pytest.raises(StudyFileError, match="3 problems") as caught:
         parse('[study]\nnam = "x"\n[participants]\nfile = "p"\n[[fits]]\nmodel = "m"\nmethod = "?"\n')

@@ -81,7 +81,8 @@ def study(tmp_path: Path) -> Path:
     assert made.exit_code == 1
     out = made.out
     # What other stages and reviewers leave behind.
-    cohort = read_cohort(tmp_path / "participants.csv", out / "measurements.tsv", exposure={"session": "base"})
+    exposure = {"session": "base", "adipose": "fraction", "region": "field_of_view"}
+    cohort = read_cohort(tmp_path / "participants.csv", out / "measurements.tsv", exposure=exposure)
     cohort.save(out)
     folder = StudyFolder(load_study(tmp_path), Progress())
     (out / "report.html").write_text(f"<html><body class='x'><td>{FAILS}</td><p>fits</p></body></html>")

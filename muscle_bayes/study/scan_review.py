@@ -1,0 +1,150 @@
+"""What a cohort's scans leave for people to look at: pages of pictures, a table of decisions, drift by site, machine and month."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from muscle_bayes.cohort import read_cohort
+from muscle_bayes.cohort.drift import GROUPINGS, monthly_means, shifts
+from muscle_bayes.cohort.files import whole_file
+from muscle_bayes.errors import MuscleBayesError
+from muscle_bayes.imaging.quality.decisions import write_decision_template
+from muscle_bayes.study.people import Person
+from muscle_bayes.study.records import read_record, record_path
+from muscle_bayes.study.scan_quality import DECISIONS, decisions_of
+from muscle_bayes.study.settings import Study
+
+_MEASURES = ("intermat_percent", "lean_cm3")
+#: What begins where, on the charts; the scanner's own number says nothing to a reader.
+_TOLD = ("scanner", "software")
+
+
+def write_review(study: Study, people: Iterable[Person], out: Path, facts: pd.DataFrame, *, changed: bool) -> list[str]:
+    """Write pages of pictures, the table of decisions and drift charts, each where there is something for it.
+
+    Parameters
+    ----------
+    study : Study
+        With [images].
+    people : iterable of Person
+        Whose scans.
+    out : pathlib.Path
+        Folder of the results.
+    facts : pandas.DataFrame
+        Sequence parameters, one row a scan.
+    changed : bool
+        Whether any scan was measured anew; where none was, pages that are there are kept.
+
+    Returns
+    -------
+    list of str
+        What a reader should know.
+    """
+    assert study.images is not None
+    if study.images.quality or study.images.pictures:
+        _pages(study, people, out, changed=changed)
+    return _drift(study, out, facts)
+
+
+def _pages(study: Study, people: Iterable[Person], out: Path, *, changed: bool) -> None:
+    from muscle_bayes.report.qc_page import write_qc_page
+
+    index, decided = out / "qc" / "index.html", out / DECISIONS
+    if not changed and index.is_file() and (not decided.is_file() or decided.stat().st_mtime <= index.stat().st_mtime):
+        return
+    decisions = decisions_of(out)
+    rows = []
+    simulated = False
+    for person in people:
+        record = read_record(record_path(out / "derivatives" / person.folder, person))
+        if not record:
+            continue
+        said = decisions.get((person.participant_id, person.session_id))
+        picture = out / "qc" / f"{person.entities}.png"
+        simulated |= person.simulated
+        rows.append(
+            {
+                "participant_id": person.participant_id,
+                "session_id": person.session_id,
+                "qc": record.get("quality", {}).get("qc", "pass"),
+                "findings": record.get("quality", {}).get("findings", []),
+                "mosaic": picture if picture.is_file() else None,
+                "decision": said.decision if said is not None else "",
+                "labels_sha256": record.get("labels_sha256", ""),
+            }
+        )
+    write_decision_template(decided, [row for row in rows if row["qc"] != "pass"])
+    write_qc_page(out / "qc", rows, title=f"Quality of scans: {study.study.name}", simulated=simulated)
+
+
+def _drift(study: Study, out: Path, facts: pd.DataFrame) -> list[str]:
+    """Write tables and chart of drift, where sites or facts are known."""
+    try:
+        cohort = read_cohort(
+            study.resolve(study.participants.file),
+            out / "measurements.tsv",
+            columns=study.participants.model_dump()["columns"],
+            exposure=study.exposure.model_dump(exclude_unset=True) if study.exposure else None,
+        )
+    except MuscleBayesError:
+        # What is wrong with the exposure is told where the cohort is read for the analysis.
+        return []
+    frame = cohort.table
+    told = [name for name in GROUPINGS if name in facts and name != "site"]
+    if told:
+        key = ["participant_id", "session_id"]
+        frame = frame.merge(facts[[*key, *told]], on=key, how="left")
+    measures = [name for name in _MEASURES if name in frame and frame[name].notna().any()]
+    table = shifts(frame, measures) if measures else pd.DataFrame()
+    if table.empty:
+        return []
+    _write(table, out / "qc" / "drift.tsv")
+    marked = int(table["marked"].sum())
+    notes = (
+        [f"{marked} of {len(table)} comparisons between sites, machines and months stand out: qc/drift.tsv"]
+        if marked
+        else []
+    )
+    if "acquisition_month" in frame:
+        months = monthly_means(frame, measures)
+        _write(months, out / "qc" / "drift_months.tsv")
+        months.attrs = {"simulated": cohort.simulated, "changes": changes(frame)}
+        from muscle_bayes.plots.drift import drift
+
+        for ending in ("png", "svg"):
+            with whole_file(out / "qc" / f"drift.{ending}") as path:
+                drift(months).savefig(path)
+    return notes
+
+
+def changes(frame: pd.DataFrame) -> dict[str, dict[str, str]]:
+    """Return when another scanner or software begins at a site.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        acquisition_month, and perhaps site, scanner, software.
+
+    Returns
+    -------
+    dict of str to dict
+        Site -> month -> what begins; what was there in the first month of a site is no change.
+    """
+    sites = frame["site"].fillna("not stated").astype("str") if "site" in frame else pd.Series("all", index=frame.index)
+    found: dict[str, dict[str, str]] = {}
+    for site, scans in frame.groupby(sites):
+        first = scans["acquisition_month"].min()
+        for name in (name for name in _TOLD if name in scans):
+            began: Mapping[Any, Any] = scans.groupby(name)["acquisition_month"].min().dropna().to_dict()
+            for level, month in began.items():
+                if month != first:
+                    months = found.setdefault(str(site), {})
+                    months[month] = ", ".join(filter(None, [months.get(month), str(level)]))
+    return found
+
+
+def _write(table: pd.DataFrame, path: Path) -> None:
+    with whole_file(path) as temporary:
+        table.to_csv(temporary, sep="\t", index=False, na_rep="n/a", lineterminator="\n")
