@@ -2,6 +2,7 @@
 
     python benchmarks/exam.py --prepare            # simulate the scans once, into --work
     python benchmarks/exam.py --real DIR           # judge the weights, write benchmarks/results/exam.json
+    python benchmarks/model_card.py                # bring its figures into the model card and the bundle's metadata
 
 The scans are those of `segmentation/exam.toml`, frozen before the first training. Both steps go on where they stopped, so
 `--seconds` cuts them into pieces. Reported: per label the median and the worst decile of Dice; bias, SD and slope of
@@ -88,6 +89,9 @@ def judge(segmenter: Segmenter, path: Path, settings: dict[str, Any], exam: Exam
         row["lean_cm3"] = {
             name: _cell(table, "above_gluteals_150mm", "lean_threshold_cm3") for name, table in tables.items()
         }
+        row["top_of_gluteals_mm"] = {
+            name: _cell(table, "above_gluteals_150mm", "z_min_mm") for name, table in tables.items()
+        }
         known = truth[(truth["muscle"] == "autochthonous") & (truth["side"] == "both")].iloc[0]
         row["adipose"]["true"] = float(known["adipose_cm3"])
         compartment = _cell(tables["true"], "above_gluteals_150mm", "compartment_cm3")
@@ -127,6 +131,9 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     }
     out["lean_cm3_predicted_against_true_labels"] = _agreement(
         [(r["lean_cm3"]["predicted"], r["lean_cm3"]["true"]) for r in trunks]
+    )
+    out["top_of_gluteals_mm_predicted_against_true_labels"] = _agreement(
+        [(r["top_of_gluteals_mm"]["predicted"], r["top_of_gluteals_mm"]["true"]) for r in trunks]
     )
     out["adipose_definitions_against_truth_points_of_intermat"] = {
         words: {

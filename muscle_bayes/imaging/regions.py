@@ -24,8 +24,9 @@ ABOVE_GLUTEALS = "above_gluteals_150mm"
 REGIONS = (FIELD_OF_VIEW, WHOLE, ABOVE_GLUTEALS)
 
 EXTENT_MM = 150.0
-#: A slice counts as showing the gluteals from this area on; single voxels must not move the region.
-GLUTEAL_AREA_MM2 = 100.0
+#: A slice counts as showing the gluteals from this area on, and from this share of their largest section; single voxels and
+#: the thin tails of a drawn-out label must not move the region.
+GLUTEAL_AREA_MM2, GLUTEAL_SHARE = 100.0, 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,14 +84,17 @@ def above_gluteals(gluteal_voxels: np.ndarray, voxel_mm2: float, slice_mm: float
     Returns
     -------
     Extent or None
-        None where no slice shows gluteals. Not in view where the gluteals reach the last slice (their top is not seen)
+        None where no slice shows gluteals. Their top is that of the slices that hang together with their largest section:
+        stray labels higher up are not gluteals. Not in view where the gluteals reach the last slice (their top is not seen)
         or the stack ends before `length_mm`.
     """
-    shown = np.flatnonzero(gluteal_voxels * voxel_mm2 >= GLUTEAL_AREA_MM2)
-    if shown.size == 0:
+    largest = int(np.argmax(gluteal_voxels))
+    least = max(GLUTEAL_AREA_MM2 / voxel_mm2, GLUTEAL_SHARE * gluteal_voxels[largest])
+    if gluteal_voxels[largest] < least:
         return None
     slices = gluteal_voxels.size
-    first = int(shown[-1]) + 1
+    above = np.flatnonzero(gluteal_voxels[largest:] < least)
+    first = largest + int(above[0]) if above.size else slices
     last = first + length_mm / slice_mm
     weight = np.clip(last - np.arange(slices), 0.0, 1.0)
     weight[:first] = 0.0

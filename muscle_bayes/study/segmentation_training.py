@@ -136,7 +136,9 @@ def train(
         report=lambda step, loss, _: shown.advance(f"loss {loss:.3f}"),
     )
     shown.finish(f"{plan.steps:,} steps, loss {log.losses[-1]:.3f}")
-    shift = calibrate_on_phantoms(trained, progress=shown) if pairs is None and plan.steps >= LEAST_STEPS else None
+    close_up = any(stage.close_up > 0 for stage in plan.stages)
+    calibrated = pairs is None and plan.steps >= LEAST_STEPS
+    shift = calibrate_on_phantoms(trained, progress=shown, close_up=close_up) if calibrated else None
     history: dict[str, Any] = {
         "profile": profile,
         "plan": asdict(plan),
@@ -149,13 +151,14 @@ def train(
         "bias_shift": None if shift is None else [round(float(value), 4) for value in shift],
         "set_aside": sorted({pair.participant_id for pair in held}),
     }
+    name = Path(out).resolve().name
     root = write_bundle(
-        out, trained, definition, name=Path(out).resolve().name, data_source=data_source, history=history
+        out, trained, definition, name=name, data_source=data_source, history=history, close_up=close_up
     )
     result = _judged(root, held, device, scheme, shown)
     if result:
         history["dice_set_aside"] = result
-        write_bundle(out, trained, definition, name=Path(out).resolve().name, data_source=data_source, history=history)
+        write_bundle(out, trained, definition, name=name, data_source=data_source, history=history, close_up=close_up)
     return Training(root, words, log.losses, history["set_aside"], result)
 
 
@@ -192,7 +195,7 @@ def phantom_source(bodies: int, seed: int = 1, workers: int = 0, progress: Progr
     return PhantomSamples(stacks)
 
 
-def calibrate_on_phantoms(network: Any, progress: Progress | None = None) -> Any:
+def calibrate_on_phantoms(network: Any, progress: Progress | None = None, *, close_up: bool = False) -> Any:
     """Match a network's volumes on phantoms that are neither for training nor for the exam; changes it in place.
 
     Parameters
@@ -201,13 +204,16 @@ def calibrate_on_phantoms(network: Any, progress: Progress | None = None) -> Any
         Trained, on the CPU.
     progress : Progress, optional
         Told of each phantom.
+    close_up : bool
+        Whether the network looks at the paraspinal muscles twice: then their InterMAT is matched as well.
 
     Returns
     -------
     (n_classes,) float64
         What was added to the biases of its output layer.
     """
-    from muscle_bayes.imaging.network.calibration import match_volumes
+    from muscle_bayes.imaging.network.calibration import match_fat, match_volumes
+    from muscle_bayes.imaging.network.close_up import PARASPINAL
     from muscle_bayes.imaging.network.devices import choose_device
     from muscle_bayes.resources import data_folder
     from muscle_bayes.simulation import simulate_phantom
@@ -228,6 +234,9 @@ def calibrate_on_phantoms(network: Any, progress: Progress | None = None) -> Any
         scans.append((water.astype(np.float32), fat.astype(np.float32), labels))
         shown.advance(region)
     shift = match_volumes(network, scans, choose_device("cpu"))
+    if close_up:
+        stacked = [tuple(np.moveaxis(values, 0, 2) for values in scan) for scan in scans]
+        shift[list(PARASPINAL)] += match_fat(network, stacked, (1.4, 1.4, 9.0), choose_device("cpu"))
     shown.finish(f"{len(scans)} phantoms")
     return shift
 

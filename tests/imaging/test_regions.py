@@ -30,9 +30,16 @@ def test_specks_of_gluteals_do_not_move_the_region():
     gluteals = np.zeros(80)
     gluteals[:11] = 1000
     gluteals[20] = 30
-    assert above_gluteals(gluteals, voxel_mm2=2.0, slice_mm=4.0, length_mm=150.0).first == 11
-    assert above_gluteals(gluteals, voxel_mm2=4.0, slice_mm=4.0, length_mm=150.0).first == 21
+    gluteals[30:33] = 400  # stray labels, well above and apart
+    gluteals[11:15] = 49  # a tail that hangs on, thinner than a twentieth of the largest section
+    for area in (2.0, 4.0):
+        assert above_gluteals(gluteals, voxel_mm2=area, slice_mm=4.0, length_mm=150.0).first == 11
+    gluteals[11] = 50
+    assert above_gluteals(gluteals, voxel_mm2=2.0, slice_mm=4.0, length_mm=150.0).first == 12
     assert above_gluteals(np.zeros(10), 2.0, 4.0, 150.0) is None
+    # The largest section is small: from 100 mm2 on they are there.
+    assert above_gluteals(np.r_[np.full(3, 50.0), np.zeros(60)], 2.0, 3.0, 150.0).first == 3
+    assert above_gluteals(np.r_[np.full(3, 49.0), np.zeros(60)], 2.0, 3.0, 150.0) is None
 
 
 def test_a_muscle_must_be_there_from_end_to_end():

@@ -23,6 +23,7 @@ def write_bundle(
     name: str,
     data_source: str,
     history: Mapping[str, Any],
+    close_up: bool = False,
 ) -> Path:
     """Write a bundle.
 
@@ -40,6 +41,8 @@ def write_bundle(
         What it was trained on, in words; kept in the metadata and in the sidecar of every label map.
     history : mapping
         Profile, seed, losses, held-out results: written to `docs/training.json`.
+    close_up : bool
+        Whether it was trained on windows around the paraspinal muscles as well, and looks at them twice.
 
     Returns
     -------
@@ -55,6 +58,8 @@ def write_bundle(
         content = json.loads((template / "configs" / f"{config}.json").read_text(encoding="utf-8"))
         if "network_def" in content:
             content["network_def"] = plain
+        if "close_up" in content:
+            content["close_up"] = close_up
         _write(root / "configs" / f"{config}.json", content)
     metadata = json.loads((template / "configs" / "metadata.json").read_text(encoding="utf-8"))
     metadata |= {
@@ -64,6 +69,7 @@ def write_bundle(
         "authors": "not stated",
         "copyright": "not stated",
         "data_source": data_source,
+        "close_up": close_up,
         "eval_metrics": {},
         "weights": [{"file": "models/model.safetensors", "sha256": sha256}],
     }

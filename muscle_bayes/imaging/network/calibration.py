@@ -2,7 +2,8 @@
 
 A network trained with the Dice loss for a short time draws some structures too large and others too small, and fat outside a
 muscle that is drawn too large counts as intermuscular fat. The biases of its output layer decide how readily each class is
-chosen; here they are shifted, by sides alike, until the volumes over some scans match those of their labels.
+chosen; here they are shifted, by sides alike, until the volumes over some scans match those of their labels. Where the network
+looks at the paraspinal muscles twice, theirs are shifted last, until the InterMAT in the window is right on average.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muscle_bayes.imaging.network.augmentation import MIRRORED
+from muscle_bayes.imaging.network.close_up import PARASPINAL, window, window_probabilities
 from muscle_bayes.imaging.network.devices import require_torch
 from muscle_bayes.imaging.network.prediction import class_probabilities
 from muscle_bayes.imaging.network.preprocessing import body_frame, network_input
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 #: Shifts beyond this would say that the network does not know the structure.
 LIMIT = 1.5
 _ROUNDS, _STEP = 15, 0.5
+_HALVINGS = 14
 
 
 def match_volumes(
@@ -71,6 +74,70 @@ def match_volumes(
     bias = list(network.parameters())[-1]
     with torch.no_grad():
         bias.add_(torch.as_tensor(shift, dtype=bias.dtype, device=bias.device))
+    return shift
+
+
+def match_fat(
+    network: "torch.nn.Module",
+    scans: Sequence[tuple[Array, Array, NDArray[np.uint8]]],
+    spacing: tuple[float, float, float],
+    device: "torch.device",
+) -> float:
+    """Shift the paraspinal muscles' output biases in place until the InterMAT in their windows is right on average.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Trained on windows as well; its last parameter is the bias of the output layer.
+    scans : sequence of (water, fat, labels)
+        (nx, ny, nz) each; of nothing that the network is judged on. Those without paraspinal muscles do not count.
+    spacing : (3,) tuple of float
+        Their voxel size, mm.
+    device : torch.device
+        Where to compute.
+
+    Returns
+    -------
+    float
+        What was added to the biases of both sides.
+    """
+    torch = require_torch()
+    margins, adipose, wanted = [], [], []
+    for water, fat, labels in scans:
+        own = np.isin(labels, PARASPINAL)
+        if not own.any():
+            continue
+        box = window(own, spacing)
+        is_fat = 2.0 * fat[box] >= water[box] + fat[box]
+        slices = np.flatnonzero(own[box].any(axis=(0, 1)))
+        looks = window_probabilities([network], water, fat, box, slices, spacing, device)
+        muscle = list(PARASPINAL)
+        lead = np.concatenate(
+            [
+                np.log(np.maximum(found[:, muscle].max(axis=1), 1e-6))
+                - np.log(np.maximum(np.delete(found, muscle, axis=1).max(axis=1), 1e-6))
+                for _, found in looks
+            ]
+        )
+        margins.append(lead)
+        adipose.append(np.moveaxis(is_fat[:, :, slices], 2, 0))
+        wanted.append(100 * is_fat[own[box]].mean())
+    if not margins:
+        return 0.0
+
+    def error(shift: float) -> float:
+        found = [100 * fat[lead + shift > 0].mean() for lead, fat in zip(margins, adipose, strict=True)]
+        return float(np.mean(np.subtract(found, wanted)))
+
+    low, high = -LIMIT, LIMIT
+    # A larger shift draws the border further out, where there is more fat.
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if error(middle) > 0 else (middle, high)
+    shift = (low + high) / 2
+    bias = list(network.parameters())[-1]
+    with torch.no_grad():
+        bias[list(PARASPINAL)] += shift
     return shift
 
 

@@ -101,13 +101,15 @@ class ScanInferer(Inferer):
     ----------
     mirror : bool
         Whether mirrored slices are predicted as well.
-    batch : int
+    batch : int, optional
         Slices at a time.
+    close_up : bool
+        Whether paraspinal muscles are labelled again in a window around them, for networks that were trained so.
     """
 
-    def __init__(self, mirror: bool = True, batch: int = 4) -> None:
+    def __init__(self, mirror: bool = True, batch: int | None = None, close_up: bool = False) -> None:
         super().__init__()
-        self.mirror, self.batch = mirror, batch
+        self.mirror, self.batch, self.close_up = mirror, batch, close_up
 
     def __call__(self, inputs: Any, network: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Return (1, 1, nx, ny, nz) ids for inputs of (1, 2, nx, ny, nz) signals with their affine."""
@@ -124,6 +126,7 @@ class ScanInferer(Inferer):
             inputs.device,
             mirror=self.mirror,
             batch=self.batch,
+            close_up=self.close_up,
         )
         return torch.as_tensor(labels[None, None])
 

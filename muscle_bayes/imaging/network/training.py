@@ -9,14 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from muscle_bayes.imaging.labels import label_id
 from muscle_bayes.imaging.network.architecture import build_network, dynamic_unet
 from muscle_bayes.imaging.network.augmentation import augment, shape_for
+from muscle_bayes.imaging.network.close_up import close_up, close_up_shape, shows_paraspinal
 from muscle_bayes.imaging.network.devices import require_torch
 from muscle_bayes.imaging.network.preprocessing import body_frame, network_input
-from muscle_bayes.imaging.network.samples import Array, SampleSource
+from muscle_bayes.imaging.network.samples import Array, Sample, SampleSource
 
 if TYPE_CHECKING:
     import torch
+
+#: Pixels up to this far from another label are near a border.
+BORDER_PX = 2
+#: Strength of the augmentation in windows: the same warp would bend a small part of the body too sharply.
+CLOSE_UP_STRENGTH = 0.7
 
 
 @dataclass(frozen=True)
@@ -33,12 +40,19 @@ class Stage:
         Peak of a cosine schedule with a short warm-up.
     decay_over : int, optional
         Steps over which the cosine falls to its end; those of the stage where left out.
+    border : float
+        Weight of pixels near a border of labels in the cross-entropy, 1 elsewhere: InterMAT counts the fat that a border
+        drawn too far outside lets in, so the last stages look there.
+    close_up : float
+        Share of batches that show windows around the paraspinal muscles (`close_up`) instead of whole slices.
     """
 
     steps: int
     zoom: float = 1.0
     learning_rate: float = 2e-3
     decay_over: int | None = None
+    border: float = 1.0
+    close_up: float = 0.0
 
     def rate(self, step: int) -> float:
         """Return the learning rate at a step, from 1."""
@@ -84,13 +98,13 @@ class TrainingProfile:
         """Steps of all stages together."""
         return sum(stage.steps for stage in self.stages)
 
-    def zoom(self, step: int) -> float:
-        """Return the size of bodies at a step of the whole, from 0."""
+    def stage(self, step: int) -> Stage:
+        """Return the stage of a step of the whole, from 0; the last one goes on."""
         for stage in self.stages:
             if step < stage.steps:
-                return stage.zoom
+                return stage
             step -= stage.steps
-        return 1.0
+        return self.stages[-1]
 
     def shortened(self, steps: int | None) -> "TrainingProfile":
         """Return the profile with about this many steps, shared among its stages as before."""
@@ -117,13 +131,18 @@ PROFILES: Mapping[str, TrainingProfile] = MappingProxyType(
             (8, 16, 32, 64, 96, 128),
             bodies=60,
             batch=2,
-            stages=(Stage(3000, 0.65, 2e-3, decay_over=6000), Stage(1800, 1.0, 1.5e-3)),
+            stages=(
+                Stage(3000, 0.65, 2e-3, decay_over=6000),
+                Stage(1800, 1.0, 1.5e-3),
+                Stage(980, 1.0, 1.5e-3, decay_over=3500, border=4.0),
+                Stage(3500, 1.0, 1.5e-3, border=4.0, close_up=0.75),
+            ),
         ),
         "gpu": TrainingProfile(
             (16, 32, 64, 96, 128, 160),
             bodies=240,
             batch=32,
-            stages=(Stage(2500, 0.65), Stage(4500, 1.0, 1.5e-3)),
+            stages=(Stage(2500, 0.65), Stage(4500, 1.0, 1.5e-3, border=4.0, close_up=0.5)),
             averaging=0.999,
             largest=(384, 288),
         ),
@@ -158,17 +177,34 @@ def batches(source: SampleSource, profile: TrainingProfile, seed: int, start: in
     """
     number = start
     while True:
-        rng = np.random.default_rng([seed, number])
-        samples = [source.sample(rng) for _ in range(profile.batch)]
-        size = profile.zoom(number)
-        extents = size * np.array([s.labels.shape for s in samples], dtype=float)
-        shape = shape_for(extents, rng, profile.largest)
-        changed = [augment(s, shape, rng, profile.strength, size) for s in samples]
+        rng, stage = np.random.default_rng([seed, number]), profile.stage(number)
+        # No draw where there is nothing to decide: a stage of whole slices stays what it was.
+        closer = stage.close_up > 0 and rng.random() < stage.close_up
+        changed = _windows(source, profile, rng) if closer else None
+        if changed is None:
+            samples = [source.sample(rng) for _ in range(profile.batch)]
+            extents = stage.zoom * np.array([s.labels.shape for s in samples], dtype=float)
+            shape = shape_for(extents, rng, profile.largest)
+            changed = [augment(s, shape, rng, profile.strength, stage.zoom) for s in samples]
         yield (
             np.stack([network_input(s.first, s.second, body_frame(s.first, s.second)) for s in changed]),
             np.stack([s.labels for s in changed]),
         )
         number += 1
+
+
+def _windows(source: SampleSource, profile: TrainingProfile, rng: np.random.Generator) -> list[Sample] | None:
+    """Windows around the paraspinal muscles, twice as many as whole slices; None where the source shows hardly any."""
+    samples: list[Sample] = []
+    for _ in range(20 * profile.batch):
+        sample = source.sample(rng)
+        if shows_paraspinal(sample.labels):
+            samples.append(sample)
+        if len(samples) == 2 * profile.batch:
+            shape = close_up_shape(samples, rng)
+            strength = CLOSE_UP_STRENGTH * profile.strength
+            return [augment(close_up(s, shape, rng), shape, rng, strength) for s in samples]
+    return None
 
 
 def train_network(
@@ -210,12 +246,12 @@ def train_network(
     log : TrainingLog
     """
     torch = require_torch("training")
-    from monai.losses import DiceCELoss
+    from monai.losses import DiceLoss
 
     torch.manual_seed(seed)
     if network is None:
         network = build_network(dynamic_unet(profile.filters))
-    loss_of = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
+    overlap = DiceLoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
     layout = torch.channels_last
     log, recent = TrainingLog(), []
     every = max(profile.steps // 100, 1)
@@ -235,7 +271,7 @@ def train_network(
             # bfloat16 in the network only; the loss sums many small numbers and stays in single precision.
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type != "mps"):
                 logits = network(x)
-            loss = loss_of(logits.float(), y)
+            loss = overlap(logits.float(), y) + cross_entropy(logits.float(), y, stage.border)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 3.0)
             optimiser.step()
@@ -249,6 +285,38 @@ def train_network(
                 if report is not None:
                     report(done, mean, average)
     return average.to("cpu").eval(), log
+
+
+def cross_entropy(logits: "torch.Tensor", labels: "torch.Tensor", border: float) -> Any:
+    """Return the mean cross-entropy, in which pixels near a border count more.
+
+    Parameters
+    ----------
+    logits : (batch, n_classes, nx, ny) float32
+        Of the network.
+    labels : (batch, 1, nx, ny)
+        Classes.
+    border : float
+        Weight of pixels within `BORDER_PX` of another label; twice this where one of them is the paraspinal muscle. Both sides
+        of a border weigh alike, which moves it neither outwards nor inwards.
+
+    Returns
+    -------
+    () float32 tensor
+    """
+    torch = require_torch()
+    each = torch.nn.functional.cross_entropy(logits, labels[:, 0].long(), reduction="none")
+    if border == 1.0:
+        return each.mean()
+    weight = torch.ones_like(each)
+    paraspinal = (labels == label_id("autochthonous", "left")) | (labels == label_id("autochthonous", "right"))
+    for structures, added in ((labels, border - 1), (labels * paraspinal, border)):
+        highest, lowest = (
+            torch.nn.functional.max_pool2d(sign * structures.float(), 2 * BORDER_PX + 1, 1, BORDER_PX)[:, 0]
+            for sign in (1, -1)
+        )
+        weight += added * (highest != -lowest)
+    return (each * weight).sum() / weight.sum()
 
 
 def _average(average: "torch.nn.Module", network: "torch.nn.Module", decay: float) -> None:

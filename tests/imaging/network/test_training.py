@@ -50,7 +50,7 @@ def test_schedule_rises_and_falls_and_stages_follow_each_other() -> None:
     assert rates[0] < 0.3
     assert rates[-1] < 0.02
     profile = replace(PROFILE, stages=(Stage(10, 0.5), Stage(20, 1.0)))
-    assert [profile.zoom(step) for step in (0, 9, 10, 29)] == [0.5, 0.5, 1.0, 1.0]
+    assert [profile.stage(step).zoom for step in (0, 9, 10, 29)] == [0.5, 0.5, 1.0, 1.0]
     assert [stage.steps for stage in profile.shortened(6).stages] == [2, 4]
 
 
