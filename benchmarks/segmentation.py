@@ -55,6 +55,9 @@ class Clock:
 
     def __init__(self) -> None:
         self.stages: dict[str, dict[str, float]] = {}
+        self.computation: dict[str, Any] = {}
+        self.volumes: Any = None
+        self.image: Any = None
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -114,6 +117,7 @@ def ours(folder: Path, out: Path, way: str, device: str, scans: int) -> dict[str
     import torch
 
     from muscle_bayes.imaging.network.segmentation import Segmenter
+    from muscle_bayes.imaging.quality import assess
 
     mirror, precision, uncertainty = WAYS[way]
     clock = Clock()
@@ -121,11 +125,17 @@ def ours(folder: Path, out: Path, way: str, device: str, scans: int) -> dict[str
         segmenter = Segmenter.load(device=device, precision=precision)
     runs = []
     for _ in range(scans):
+        if runs:
+            runs[-1].volumes = runs[-1].image = None
         runs.append(one_scan(segmenter, folder, out, mirror, uncertainty))
     # The first scan of a process warms caches and a card's kernels up.
     last = runs[-1]
+    with clock.stage("quality check"):
+        assess(last.volumes["water"], last.volumes["fat"], labels=last.image, simulated=True)
     return {
         "load": clock.stages["load"],
+        # Beside the comparison: the recipe has nothing like it.
+        "quality_check": clock.stages["quality check"],
         "first_s": runs[0].total(),
         "stages": last.stages,
         "scan_s": last.total(),
@@ -138,7 +148,7 @@ def ours(folder: Path, out: Path, way: str, device: str, scans: int) -> dict[str
     }
 
 
-def one_scan(segmenter: Any, folder: Path, out: Path, mirror: bool, uncertainty: bool) -> Any:
+def one_scan(segmenter: Any, folder: Path, out: Path, mirror: bool, uncertainty: bool) -> Clock:
     """The way from files to a row, stage by stage, as `muscle-bayes measure` goes it."""
     from muscle_bayes.imaging.scan_input import images_by_role, read_images
 
@@ -147,6 +157,7 @@ def one_scan(segmenter: Any, folder: Path, out: Path, mirror: bool, uncertainty:
         volumes = read_images(images_by_role({role: folder / f"{role}.nii.gz" for role in ("water", "fat")}))
     with clock.stage("network"):
         image = segmenter(volumes, mirror=mirror, uncertainty=uncertainty)
+    clock.volumes, clock.image = volumes, image
     clock.computation = dict(image.extra["computation"])
     parts = clock.computation["seconds"]
     finish_scan(clock, volumes, image, out, "scan")

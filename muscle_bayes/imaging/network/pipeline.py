@@ -4,16 +4,18 @@ Reading is decompression, which threads share; the network has the device to its
 the arrays through shared memory. At most a stated number of scans is in memory. A scan that fails is an answer like any other.
 """
 
+import mmap
 import multiprocessing
+import os
 import pickle
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import pairwise
-from multiprocessing.shared_memory import SharedMemory
 from typing import Any
 
 import numpy as np
@@ -147,37 +149,37 @@ class Shared:
         self.content = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
         views = [buffer.raw() for buffer in buffers]
         self.sizes = [view.nbytes for view in views]
-        self._memory = SharedMemory(create=True, size=max(sum(self.sizes), 1))
-        place = 0
-        for view in views:
-            np.frombuffer(self._memory.buf, np.uint8, view.nbytes, place)[:] = np.frombuffer(view, np.uint8)
-            place += view.nbytes
-
-    @property
-    def name(self) -> str:
-        """Name of the shared memory."""
-        return self._memory.name
+        total = max(sum(self.sizes), 1)
+        # A file in memory where the system has room for one: in containers there is often hardly any.
+        handle, self.name = tempfile.mkstemp(prefix="muscle-bayes-", dir=_roomy_folder(total))
+        with os.fdopen(handle, "r+b") as file:
+            file.truncate(total)
+            with mmap.mmap(file.fileno(), total) as memory:
+                place = 0
+                for view in views:
+                    memory[place : place + view.nbytes] = view
+                    place += view.nbytes
 
     def __enter__(self) -> "Shared":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._memory.close()
-        self._memory.unlink()
+        os.unlink(self.name)
+
+
+def _roomy_folder(size: int) -> str:
+    """Where files are memory, if twice the size is free there; the folder for temporary files else."""
+    memory = "/dev/shm"
+    if os.path.isdir(memory) and os.access(memory, os.W_OK):
+        free = os.statvfs(memory)
+        if free.f_bavail * free.f_frsize >= 2 * size:
+            return memory
+    return tempfile.gettempdir()
 
 
 def _opened[Result](finish: Callable[..., Result], content: bytes, name: str, sizes: list[int]) -> Result:
     """Run `finish` in another process on what lies in shared memory."""
-    memory = SharedMemory(name=name)
-    ends = np.cumsum([0, *sizes]).tolist()
-    views = [memory.buf[start:stop] for start, stop in pairwise(ends)]
-    value = pickle.loads(content, buffers=views)
-    try:
-        return finish(*value)
-    finally:
-        del value
-        # An array that `finish` has kept holds its part open; the memory goes with this process then.
-        with suppress(BufferError):
-            for view in views:
-                view.release()
-            memory.close()
+    with open(name, "r+b") as file:
+        whole = memoryview(mmap.mmap(file.fileno(), 0))
+    views = [whole[start:stop] for start, stop in pairwise(np.cumsum([0, *sizes]).tolist())]
+    return finish(*pickle.loads(content, buffers=views))
