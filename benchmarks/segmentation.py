@@ -169,7 +169,7 @@ def one_scan(segmenter: Any, folder: Path, out: Path, mirror: bool, uncertainty:
 def finish_scan(clock: Clock, volumes: Any, image: Any, out: Path, name: str) -> None:
     """Measure, draw and write."""
     from muscle_bayes.imaging import quantify
-    from muscle_bayes.imaging.network.segmentation import save_labels
+    from muscle_bayes.imaging.backends.segmenting import save_labels
     from muscle_bayes.imaging.quality.mosaic import draw_mosaic
 
     with clock.stage("quantify"):
