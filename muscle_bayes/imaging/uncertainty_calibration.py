@@ -52,28 +52,29 @@ def fit_calibration(raw: Sequence[RawSpread], errors: Array, *, coverage: float 
             f"Give two finite errors for each of at least {LEAST_SCANS} scans",
         )
 
-    def made(logs: Array) -> Calibration:
-        return Calibration(*(float(value) for value in np.exp(logs)))
+    parts = _parts(raw)
+    start = np.log(_START)
 
     def loss(logs: Array) -> float:
-        by = made(logs)
-        total = 0.0
-        for spread, error in zip(raw, errors, strict=True):
-            covariance = spread.covariance(by)
-            distance = float(error @ np.linalg.solve(covariance, error))
-            total += 0.5 * float(np.linalg.slogdet(covariance)[1])
-            # Scaled so that `covariance` is the covariance of the t distribution.
-            total += 0.5 * (_DEGREES + 2) * float(np.log1p(distance / (_DEGREES - 2)))
-        return total + 0.5 * float((((logs - np.log(_START)) / _PRIOR_SD) ** 2).sum())
+        covariance = np.einsum("k,knij->nij", np.exp(2 * logs), parts)
+        distance = np.einsum("ni,nij,nj->n", errors, np.linalg.inv(covariance), errors)
+        # Scaled so that `covariance` is the covariance of the t distribution.
+        tails = (_DEGREES + 2) * np.log1p(distance / (_DEGREES - 2))
+        return float(
+            0.5 * (np.linalg.slogdet(covariance)[1] + tails).sum() + 0.5 * (((logs - start) / _PRIOR_SD) ** 2).sum()
+        )
 
-    found = optimize.minimize(loss, np.log(_START), method="L-BFGS-B", bounds=[(v - 7, v + 4) for v in np.log(_START)])
-    fitted = made(found.x)
-    intermat, lean = (_factor(errors[:, k], _sds(raw, fitted)[:, k], coverage) for k in range(2))
+    found = optimize.minimize(loss, start, method="L-BFGS-B", bounds=[(value - 7, value + 4) for value in start])
+    fitted = Calibration(*(float(value) for value in np.exp(found.x)))
+    sd = np.sqrt(np.array([np.diag(spread.covariance(fitted)) for spread in raw]))
+    intermat, lean = (_factor(errors[:, k], sd[:, k], coverage) for k in range(2))
     return replace(fitted, intermat_factor=intermat, lean_factor=lean)
 
 
-def _sds(raw: Sequence[RawSpread], by: Calibration) -> Array:
-    return np.sqrt(np.array([np.diag(spread.covariance(by)) for spread in raw]))
+def _parts(raw: Sequence[RawSpread]) -> Array:
+    """Return the matrices whose weighted sum is the covariance, (5, n, 2, 2), in the order of `Calibration`'s numbers."""
+    nothing = dict.fromkeys(("views", "shared_mm", "local_mm", "intermat_floor_percent", "lean_floor_share"), 0.0)
+    return np.array([[spread.covariance(Calibration(**{**nothing, name: 1.0})) for spread in raw] for name in nothing])
 
 
 def _factor(errors: Array, sd: Array, coverage: float) -> float:
