@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import nibabel as nib
@@ -34,7 +35,7 @@ def assess(
     image: ImageSource | Volume | None = None,
     labels: ImageSource | None = None,
     *,
-    scheme: Scheme | str | None = None,
+    scheme: Scheme | str | Path | None = None,
     measurements: pd.DataFrame | None = None,
     facts: Mapping[str, Any] | None = None,
     reference: Reference | None = None,

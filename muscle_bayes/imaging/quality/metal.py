@@ -19,7 +19,7 @@ SHELL_MM = 12.0
 #: This share of the shell is piled up beside metal. Gas has quiet surroundings ...
 DISTORTED_SHARE = 0.15
 #: ... leaves water and fat of the muscle near it as they are (this share of it reads as fat beside metal) ...
-DISORDER_SHARE = 0.3
+DISORDER_SHARE = 0.45
 _DISORDER_FAT, _DISORDER_CM3 = 0.75, 2.0
 #: ... and lies in the bowel, not where this share of the shell, some millimetres off, is labelled muscle or bone.
 SURROUNDED_SHARE = 0.45

@@ -33,7 +33,7 @@ def draw_mosaic(
     *,
     title: str = "",
     findings: Sequence[Finding] = (),
-    scheme: Scheme | str | None = None,
+    scheme: Scheme | str | Path | None = None,
     structures: Mapping[int, Structure] | None = None,
     simulated: bool = False,
     axial: int = 6,

@@ -14,6 +14,8 @@ SAME_SHARE = 0.02
 GAP_RATIO = 1.9
 #: Slices on either side that the surroundings are taken from.
 _AROUND = 4
+#: Steps this near to either end of the stack are not judged.
+_ENDS = 2
 #: Positions may scatter by this share of the slice distance.
 POSITION_TOLERANCE = 0.1
 #: In-plane smoothing before slices are compared, which leaves anatomy and takes out noise.
@@ -23,12 +25,15 @@ _SMOOTH_MM = 3.0
 def steps_between_slices(view: View) -> np.ndarray:
     """Return how much anatomy changes from each slice to the next, (nz - 1,).
 
-    The mean over the body of the change of signal, in units of the scan's median signal; the fat signal fraction as well,
-    where there is one. Slices are smoothed in plane first, and scaled to each other so that shading is no anatomy.
+    The mean over the body of the change of signal (of water and of fat, where there are both), in units of each slice's own mean
+    signal, so that shading is no anatomy. Slices are smoothed in plane first.
     """
     sigma = (*(_SMOOTH_MM / step for step in view.spacing[:2]), 0)
     layers = [view.total] if view.fat is None or view.water is None else [view.water, view.fat]
-    smooth = [ndimage.gaussian_filter(layer / np.float32(max(view.median, 1e-6)), sigma) for layer in layers]
+    level = (view.total * view.body).sum(axis=(0, 1)) / np.maximum(view.body.sum(axis=(0, 1)), 1)
+    # A slab's signal falls off at its ends, and an empty slice has no level.
+    level = np.where(level > 0.1 * view.median, level, max(view.median, 1e-6)).astype(np.float32)
+    smooth = [ndimage.gaussian_filter(layer / level, sigma) for layer in layers]
     union = view.body[:, :, 1:] | view.body[:, :, :-1]
     area = np.maximum(union.sum(axis=(0, 1)), 1)
     change = sum(np.abs(layer[:, :, 1:] - layer[:, :, :-1]) for layer in smooth)
@@ -72,7 +77,10 @@ def find_slice_faults(view: View, positions_mm: Sequence[float] | None = None) -
             )
         )
     ratio = gap_ratios(steps, pairs & (steps >= SAME_SHARE * usual))
+    # What is left out at an end makes the stack short, which is another finding; slabs are often spoiled there.
+    ends = np.flatnonzero(shown)[[0, -1]]
     gaps = np.flatnonzero(ratio > GAP_RATIO)
+    gaps = gaps[(gaps >= ends[0] + _ENDS) & (gaps < ends[1] - _ENDS)]
     if gaps.size:
         worst = float(ratio[gaps].max())
         findings.append(
