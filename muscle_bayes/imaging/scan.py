@@ -1,7 +1,7 @@
 """One scan ready to be measured: images on one grid, muscles, fat signal fraction and intensity mixture."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,17 @@ from muscle_bayes.imaging.fat_fraction import (
     check_dixon_units,
     check_magnitude,
     fat_signal_fraction,
-    in_body_median,
+    in_body_median_of_pair,
 )
 from muscle_bayes.imaging.hull import HULL_SCHEME, hull_compartment
-from muscle_bayes.imaging.images import ImageSource, Volume, read_volume, require_same_grid
+from muscle_bayes.imaging.images import ImageSource, Volume, read_volumes, require_same_grid
 from muscle_bayes.imaging.label_schemes import Scheme, read_label_map
 from muscle_bayes.imaging.labels import Structure
 from muscle_bayes.imaging.mixture import IntensityMixture, fit_mixture
 from muscle_bayes.imaging.morphology import erode_slices
+from muscle_bayes.imaging.quality.swap import Swap, exchange, find_swap
+from muscle_bayes.imaging.quality.view import make_view
 from muscle_bayes.imaging.resampling import labels_on_grid
-from muscle_bayes.imaging.water_fat_swap import swap_evidence
 
 #: Subcutaneous fat next to skin and muscle is partial volume and no example of fat.
 _FAT_RIM_MM = 3.0
@@ -34,6 +35,13 @@ _OTHER_GRID = (
     "Ask for resample_labels=True, which takes the nearest label for each voxel of the images, or give the label map that was "
     "made on them"
 )
+
+
+#: What to do about exchanged water and fat: where it is a part or a block, and where it is the whole scan.
+_SWAP_ADVICE = {
+    False: "repair_swap=True exchanges them back there before measuring",
+    True: "check the series names, or exchange --water and --fat (water= and fat= in Python)",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +73,7 @@ class Scan:
     settings : dict
         Noise floor, T1 correction, components of the mixture.
     swap_suspected : bool
-        Whether water and fat look exchanged over the whole scan.
+        Whether water and fat look exchanged, over the whole scan, in a block of slices or in a part, and were left so.
     """
 
     background: Volume
@@ -95,12 +103,13 @@ def read_scan(
     t1_correction: T1Correction | None = None,
     floor_share: float = FLOOR_SHARE,
     require_mixture: bool = False,
+    repair_swap: bool = False,
 ) -> Scan:
     """Read, check and prepare the images of one scan.
 
     Parameters
     ----------
-    water, fat, labels, image, compartment, backend, scheme, resample_labels, t1_correction, floor_share
+    water, fat, labels, image, compartment, backend, scheme, resample_labels, t1_correction, floor_share, repair_swap
         As in `muscle_bayes.imaging.quantify`.
     require_mixture : bool
         Raise where the mixture does not separate, even where a Dixon pair gives the other definitions.
@@ -116,16 +125,14 @@ def read_scan(
         Any of the image errors, naming the file.
     """
     backend = _checked_backend(water, fat, labels, image, backend)
-    volumes: dict[str, Volume] = {}
-    for role, source in (("water", water), ("fat", fat), ("image", image)):
-        if source is not None:
-            volumes[role] = read_volume(source, role)
+    volumes = read_volumes({k: v for k, v in (("water", water), ("fat", fat), ("image", image)) if v is not None})
     label_map = read_label_map(labels, scheme) if labels is not None else None
     first = next(iter(volumes.values()))
     for other in list(volumes.values())[1:]:
         require_same_grid(first, other)
     notes: list[str] = []
     settings: dict[str, Any] = {}
+    found: dict[int, Structure] = {}
     if not first.orientation_known:
         notes.append(f"{first.name}: the header has no orientation, so left and right are a guess")
     if label_map is not None:
@@ -147,10 +154,25 @@ def read_scan(
             )
 
     fraction = None
+    swap: Swap | None = None
     if water is not None:
         w, f = volumes["water"], volumes["fat"]
         check_dixon_units(w.data, f.data, w.name, f.name)
-        floor = floor_share * in_body_median(np.maximum(w.data, 0) + np.maximum(f.data, 0))
+        # The hull's labels follow the fat fraction, so only labels of someone else testify about it.
+        view = make_view(
+            first.spacing, w.data, f.data, None, volumes["labels"].data if label_map is not None else None, found
+        )
+        swap = find_swap(view)
+        if swap is not None and repair_swap and (swap.whole_slices or label_map is not None):
+            water_data, fat_data = exchange(w.data, f.data, swap.where, view.factor)
+            w, f = replace(w, data=water_data), replace(f, data=fat_data)
+            volumes.update(water=w, fat=f)
+            first = w
+            notes.insert(0, f"{swap.finding.message}; they were exchanged back there before measuring")
+            swap = None
+        elif swap is not None:
+            notes.insert(0, f"{swap.finding.message}; {_SWAP_ADVICE[swap.whole_slices and bool(swap.where.all())]}")
+        floor = floor_share * in_body_median_of_pair(w.data, f.data)
         fraction = fat_signal_fraction(w.data, f.data, floor, t1_correction)
         settings["noise_floor"] = floor
         settings["t1_correction"] = None if t1_correction is None else vars(t1_correction).copy()
@@ -168,18 +190,6 @@ def read_scan(
         compartment = "fascia"
         if any(structure.name == "all" and structure.side == "both" for structure in found.values()):
             notes.append("one limb in view, so its side is not known: rows have side 'both' only")
-
-    evidence = None
-    if fraction is not None:
-        # The hull's labels follow the fat fraction, so they cannot testify about it.
-        judged = (number, found) if label_map is not None else (None, None)
-        evidence = swap_evidence(fraction, first.spacing, *judged)
-    if evidence is not None:
-        notes.insert(
-            0,
-            f"water and fat look swapped: {evidence}; check the series names, or exchange --water and --fat "
-            "(water= and fat= in Python)",
-        )
 
     if image is not None:
         data = volumes["image"].data
@@ -214,7 +224,7 @@ def read_scan(
         inputs={role: {"name": volume.name, "sha256": volume.sha256} for role, volume in volumes.items()},
         notes=notes,
         settings=settings,
-        swap_suspected=evidence is not None,
+        swap_suspected=swap is not None,
     )
 
 
