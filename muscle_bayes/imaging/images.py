@@ -25,6 +25,7 @@ from muscle_bayes.errors import (
     ImageUnitsError,
     LabelSchemeError,
 )
+from muscle_bayes.imaging.orientation import canonical, orientation_known
 
 type ImageSource = str | Path | SpatialImage | Volume
 
@@ -32,7 +33,6 @@ type ImageSource = str | Path | SpatialImage | Volume
 GRID_TOLERANCE_VOXEL = 0.05
 
 _RESAMPLE = "Resample one onto the other (labels with nearest neighbour), or give the files of one acquisition"
-_MILLIMETRES = {"meter": 1000.0, "micron": 0.001}
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +107,7 @@ def read_volume(source: ImageSource, role: str) -> Volume:
                 remedy="Give the magnitude image as integers or floats",
             )
         data = image.get_fdata(dtype=np.float32, caching="unchanged")
-    data, affine = _canonical(data, image, name, role)
+    data, affine = canonical(data, image, name, role)
     # Whole numbers are finite, unless the header's scaling is not.
     finite = np.isfinite(data[:1, :1, :1] if np.issubdtype(dtype, np.integer) and _plainly_scaled(image) else data)
     if not finite.any():
@@ -124,7 +124,7 @@ def read_volume(source: ImageSource, role: str) -> Volume:
             problem=f"{role} is zero everywhere",
             remedy="Export the series again; a fraction between 0 and 1 stored as an integer also becomes zero",
         )
-    return Volume(data, affine, name, sha256, _orientation_known(image), (image.affine, image.header))
+    return Volume(data, affine, name, sha256, orientation_known(image), (image.affine, image.header))
 
 
 def read_volumes(sources: Mapping[str, ImageSource]) -> dict[str, Volume]:
@@ -229,8 +229,8 @@ def label_volume(image: SpatialImage, name: str, sha256: str, role: str = "label
         raise LabelSchemeError(
             where=name, problem="no voxel is labelled", remedy="Give the label map that belongs to this image"
         )
-    data, affine = _canonical(values.astype(np.int32), image, name, role)
-    return Volume(data, affine, name, sha256, _orientation_known(image))
+    data, affine = canonical(values.astype(np.int32), image, name, role)
+    return Volume(data, affine, name, sha256, orientation_known(image))
 
 
 def require_same_grid(first: Volume, second: Volume, remedy: str = _RESAMPLE) -> None:
@@ -353,46 +353,9 @@ def _unreadable(name: str) -> Iterator[None]:
         ) from error
 
 
-def _canonical(data: np.ndarray, image: SpatialImage, name: str, role: str) -> tuple[np.ndarray, np.ndarray]:
-    """Drop a fourth axis of length 1 and bring the axes to RAS order."""
-    while data.ndim > 3 and data.shape[-1] == 1:
-        data = data[..., 0]
-    if data.ndim != 3 or 0 in data.shape:
-        shape = " x ".join(map(str, image.shape))
-        raise ImageDimensionError(
-            where=name,
-            problem=f"{role} has the shape {shape}; one three-dimensional volume is needed",
-            remedy="Split the series into one file a contrast" if data.ndim > 3 else "Give the whole stack",
-        )
-    # An image made without an affine has one in its header, which nibabel makes up.
-    affine = image.affine if image.affine is not None else image.header.get_best_affine()
-    usable = affine is not None and np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) > 1e-9
-    if not usable:
-        raise ImageDimensionError(
-            where=name,
-            problem="the affine is singular or not finite, so a voxel has no volume",
-            remedy="Convert the series from DICOM again (dcm2niix)",
-        )
-    # Formats other than NIfTI are in millimetres and have no such field.
-    unit = image.header.get_xyzt_units()[0] if hasattr(image.header, "get_xyzt_units") else "mm"
-    affine = np.diag([_MILLIMETRES.get(unit, 1.0)] * 3 + [1.0]) @ affine
-    turn = nib.orientations.io_orientation(affine)
-    return (
-        nib.orientations.apply_orientation(data, turn),
-        affine @ nib.orientations.inv_ornt_aff(turn, data.shape),
-    )
-
-
-def _orientation_known(image: SpatialImage) -> bool:
-    if not isinstance(image.header, nib.Nifti1Header):
-        return True
-    return bool(image.header["qform_code"] > 0 or image.header["sform_code"] > 0)
-
-
 def _plainly_scaled(image: SpatialImage) -> bool:
-    """Whether the values of whole numbers are finite: stored without scaling, or scaled by finite numbers."""
-    slope, intercept = (getattr(image.dataobj, name, default) for name, default in (("slope", 1.0), ("inter", 0.0)))
-    return bool(np.isfinite([slope, intercept]).all()) and abs(slope) < 1e30 and abs(intercept) < 1e30
+    """Whether whole numbers stay finite: stored without scaling, or scaled by numbers that are not huge."""
+    return all(abs(getattr(image.dataobj, name, 0.0)) < 1e30 for name in ("slope", "inter"))
 
 
 def _array_sha256(image: SpatialImage) -> str:
