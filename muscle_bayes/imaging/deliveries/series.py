@@ -18,7 +18,7 @@ from muscle_bayes.imaging.deliveries.archives import members, shown
 from muscle_bayes.imaging.deliveries.contrasts import FAT, WATER, contrast_of
 from muscle_bayes.imaging.deliveries.conversion import check_slices, convert_series
 from muscle_bayes.imaging.deliveries.facts import grid_facts, merged_facts
-from muscle_bayes.imaging.deliveries.headers import Header, read_header
+from muscle_bayes.imaging.deliveries.headers import Header, HeaderReader
 from muscle_bayes.imaging.images import Volume, read_volume
 
 #: Files in one folder; a visit with every sequence has some 20,000.
@@ -134,9 +134,10 @@ def _sorted_files(
     groups: dict[tuple[str, str], Group] = {}
     others, ignored, nested, images = set(), 0, 0, 0
     people, studies, instances = set(), set(), set()
+    headers = HeaderReader()
     for name, content in _contents(sources, where):
         nested += isinstance(content, bytes) and content[:4] == b"PK\x03\x04"
-        header = read_header(content if isinstance(content, Path) else io.BytesIO(content))
+        header = headers.read(content if isinstance(content, Path) else io.BytesIO(content))
         if header is None:
             # Archives of UK Biobank have a list of their files; that is nothing to tell of everybody.
             ignored += not _MANIFEST.search(name)

@@ -15,7 +15,7 @@ from muscle_bayes.errors import ConversionError, DeliveryError, StationError
 from muscle_bayes.imaging import label_id, quantify
 from muscle_bayes.imaging.deliveries import find_deliveries, load_delivery
 from muscle_bayes.imaging.deliveries.contrasts import contrast_of, named_contrast
-from muscle_bayes.imaging.deliveries.headers import read_header
+from muscle_bayes.imaging.deliveries.headers import HeaderReader
 
 SHAPE = (40, 30, 8)
 
@@ -143,7 +143,7 @@ def test_names_of_manufacturers(description, contrast):
 )
 def test_image_types_come_before_names(tags, contrast, study):
     content = dicom_bytes(np.ones((4, 4)), (0, 0, 0), series="1.2", study=study, **tags)
-    assert contrast_of(read_header(io.BytesIO(content)), {}) == contrast
+    assert contrast_of(HeaderReader().read(io.BytesIO(content)), {}) == contrast
 
 
 def test_a_series_with_all_contrasts_is_taken_apart(tmp_path, study):
@@ -317,7 +317,7 @@ def test_a_conversion_that_hangs_is_stopped(tmp_path, study, monkeypatch):
     program.chmod(0o755)
     monkeypatch.setattr(conversion, "dcm2niix_path", lambda: str(program))
     contents = pair(study)[:8]
-    headers = [read_header(io.BytesIO(content)) for content in contents]
+    headers = [HeaderReader().read(io.BytesIO(content)) for content in contents]
     out = tmp_path / "out"
     out.mkdir()
     with pytest.raises(ConversionError, match=r"within 0\.2 s"):
