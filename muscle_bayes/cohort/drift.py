@@ -33,7 +33,7 @@ def monthly_means(frame: pd.DataFrame, measures: Iterable[str]) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Columns measure, site, month, n, mean, centre, limit_lower, limit_upper, outside. Limits are centre +- 3 s / sqrt(n),
-        s the standard deviation within months of the site; months of fewer than five scans have none.
+        s the standard deviation within months of the site; months of fewer than five scans are left out.
     """
     rows = []
     sites = _column(frame, "site")
@@ -45,7 +45,9 @@ def monthly_means(frame: pd.DataFrame, measures: Iterable[str]) -> pd.DataFrame:
             freedom = int((n - 1).sum())
             within = np.sqrt(((scans[measure] - months.transform("mean")) ** 2).sum() / freedom) if freedom else np.nan
             centre = float(scans[measure].mean())
-            half = pd.Series(np.where(n >= FEWEST, SIGMAS * within / np.sqrt(n), np.nan), index=n.index)
+            # A month of few scans says little of a machine, and too much of a person.
+            n, mean = n[n >= FEWEST], mean[n >= FEWEST]
+            half = pd.Series(SIGMAS * within / np.sqrt(n), index=n.index)
             rows.append(
                 pd.DataFrame(
                     {

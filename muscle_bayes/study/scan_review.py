@@ -45,7 +45,15 @@ def write_review(study: Study, people: Iterable[Person], out: Path, facts: pd.Da
     assert study.images is not None
     if study.images.quality or study.images.pictures:
         _pages(study, people, out, changed=changed)
-    return _drift(study, out, facts)
+    table = out / "qc" / "drift.tsv"
+    if changed or not table.is_file():
+        _drift(study, out, facts, table)
+    if not table.is_file():
+        return []
+    marked = pd.read_csv(table, sep="\t")["marked"]
+    if not marked.any():
+        return []
+    return [f"{marked.sum()} of {len(marked)} comparisons between sites, machines and months stand out: qc/drift.tsv"]
 
 
 def _pages(study: Study, people: Iterable[Person], out: Path, *, changed: bool) -> None:
@@ -79,7 +87,7 @@ def _pages(study: Study, people: Iterable[Person], out: Path, *, changed: bool) 
     write_qc_page(out / "qc", rows, title=f"Quality of scans: {study.study.name}", simulated=simulated)
 
 
-def _drift(study: Study, out: Path, facts: pd.DataFrame) -> list[str]:
+def _drift(study: Study, out: Path, facts: pd.DataFrame, path: Path) -> None:
     """Write tables and chart of drift, where sites or facts are known."""
     try:
         cohort = read_cohort(
@@ -90,7 +98,7 @@ def _drift(study: Study, out: Path, facts: pd.DataFrame) -> list[str]:
         )
     except MuscleBayesError:
         # What is wrong with the exposure is told where the cohort is read for the analysis.
-        return []
+        return
     frame = cohort.table
     told = [name for name in GROUPINGS if name in facts and name != "site"]
     if told:
@@ -99,24 +107,19 @@ def _drift(study: Study, out: Path, facts: pd.DataFrame) -> list[str]:
     measures = [name for name in _MEASURES if name in frame and frame[name].notna().any()]
     table = shifts(frame, measures) if measures else pd.DataFrame()
     if table.empty:
-        return []
-    _write(table, out / "qc" / "drift.tsv")
-    marked = int(table["marked"].sum())
-    notes = (
-        [f"{marked} of {len(table)} comparisons between sites, machines and months stand out: qc/drift.tsv"]
-        if marked
-        else []
-    )
+        return
+    _write(table, path)
     if "acquisition_month" in frame:
         months = monthly_means(frame, measures)
+        if months.empty:
+            return
         _write(months, out / "qc" / "drift_months.tsv")
         months.attrs = {"simulated": cohort.simulated, "changes": changes(frame)}
         from muscle_bayes.plots.drift import drift
 
         for ending in ("png", "svg"):
-            with whole_file(out / "qc" / f"drift.{ending}") as path:
-                drift(months).savefig(path)
-    return notes
+            with whole_file(out / "qc" / f"drift.{ending}") as drawing:
+                drift(months).savefig(drawing)
 
 
 def changes(frame: pd.DataFrame) -> dict[str, dict[str, str]]:

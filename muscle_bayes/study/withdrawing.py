@@ -100,6 +100,7 @@ def withdraw(
         work.cohort()
         work.tables()
         work.stages()
+        work.summaries()
         work.mentions()
     if not done.removed:
         done.remarks.append("Nothing was found that had been derived from this participant")
@@ -187,6 +188,12 @@ class _Work:
             if _BANNER not in text:
                 with whole_file(report) as temporary:
                     temporary.write_text(re.sub(r"(<body[^>]*>)", rf"\1{_BANNER}", text, count=1), encoding="utf-8")
+
+    def summaries(self) -> None:
+        """Remove what was computed over everybody's scans and is made again by the next run."""
+        if self.done.removed:
+            for path in sorted((self.out / "qc").glob("drift*")):
+                self._remove(path, "computed with the participant; the next run makes it again")
 
     def mentions(self) -> None:
         """Remove what still names the participant and is made again by a run; say where anything else does."""

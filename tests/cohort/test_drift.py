@@ -66,7 +66,7 @@ def test_without_drift_the_table_is_rarely_marked() -> None:
 
 def test_few_scans_and_missing_facts_say_nothing() -> None:
     frame = scans(np.random.default_rng(3), 6)
-    assert monthly_means(frame, ["intermat_percent"])["limit_lower"].isna().all()
+    assert len(monthly_means(frame, ["intermat_percent"])) == 0
     assert len(shifts(frame.drop(columns=["site", "software"]), ["intermat_percent"])) == 0
     assert list(shifts(pd.DataFrame({"intermat_percent": [1.0]}), ["intermat_percent"])) == list(
         shifts(frame, ["intermat_percent"])

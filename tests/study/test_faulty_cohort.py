@@ -61,7 +61,7 @@ def make_study(folder: Path, names: Sequence[str]) -> Path:
     table.to_csv(folder / "participants.csv", index=False)
     (folder / "study.toml").write_text(STUDY)
     for number, name in enumerate(names):
-        write_scan(folder / "images" / name, 0.05 + 0.5 * number / len(names), number)
+        write_scan(folder / "images" / name, 0.05 + 0.4 * number / len(names), number)
     return folder
 
 
@@ -230,7 +230,7 @@ def test_a_measured_table_joins_another_study_without_further_work(small_study: 
     )
     done = run(small_study)
     cohort = pd.read_parquet(done.out / "cohort.parquet").set_index("participant_id")
-    expected = [100 * (0.05 + 0.5 * number / 40) for number in range(40)]
+    expected = [100 * (0.05 + 0.4 * number / 40) for number in range(40)]
     np.testing.assert_allclose(cohort.loc[names, "intermat_percent"], expected, rtol=1e-5)
     dictionary = json.loads((made.out / "measurements.json").read_text())
     assert set(dictionary) == set(pd.read_csv(made.out / "measurements.tsv", sep="\t"))

@@ -44,7 +44,7 @@ def mentions(folder: Path, text: str) -> list[str]:
     for path in folder.rglob("*"):
         name = text in path.name
         if path.suffix == ".parquet":
-            content = pd.read_parquet(path).astype("str").map(lambda cell: text in cell).to_numpy().any()
+            content = pd.read_parquet(path).map(lambda cell: text in str(cell)).to_numpy().any()
         else:
             content = path.is_file() and text.encode() in path.read_bytes()
         if name or content:
