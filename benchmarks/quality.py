@@ -1,6 +1,6 @@
 """How well the quality checks find planted faults, how often they speak about clean scans, and what swap repair does to both.
 
-    python benchmarks/quality.py --reference            # make the reference scans' distribution (development seeds)
+    python benchmarks/quality.py --reference            # make the reference scans' distribution; --part as below
     python benchmarks/quality.py --part 1/2             # judge; parts may run side by side and go on where they stopped
     python benchmarks/quality.py --part 2/2
     python benchmarks/quality.py --summary              # write benchmarks/results/quality.json
@@ -141,12 +141,11 @@ TASKS: dict[str, tuple[Callable[[int], dict[str, Any]], int]] = {
 }
 
 
-def make_reference(work: Path) -> None:
-    """Write the simulated reference of the package; goes on where it stopped."""
-    path = work / "reference.jsonl"
-    rows = {row["seed"]: row["features"] for row in _lines(path)} if path.is_file() else {}
-    with path.open("a", encoding="utf-8") as file:
-        for seed in REFERENCE_SEEDS:
+def make_reference(work: Path, part: int, of: int) -> None:
+    """Write the simulated reference of the package once all its parts are there; goes on where it stopped."""
+    rows = {row["seed"]: row["features"] for path in work.glob("reference_*.jsonl") for row in _lines(path)}
+    with (work / f"reference_{part}_of_{of}.jsonl").open("a", encoding="utf-8") as file:
+        for seed in REFERENCE_SEEDS[part - 1 :: of]:
             if seed in rows:
                 continue
             scan = scan_of(seed)
@@ -154,6 +153,9 @@ def make_reference(work: Path) -> None:
             rows[seed] = {"group": body_group(view), **scan_features(view)}
             file.write(json.dumps({"seed": seed, "features": rows[seed]}) + "\n")
             file.flush()
+    if len(rows) < len(REFERENCE_SEEDS):
+        print(f"{len(rows)} of {len(REFERENCE_SEEDS)} scans; the reference is written when all are there")
+        return
     made_by = f"python benchmarks/quality.py --reference: simulated scans, seeds {REFERENCE_SEEDS[0]} to {REFERENCE_SEEDS[-1]}"
     table = pd.DataFrame([rows[seed] for seed in REFERENCE_SEEDS])
     fit_reference(table, simulated=True, made_by=made_by).save(REFERENCE)
@@ -221,11 +223,11 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("quality-study"), help="folder of the rows judged so far")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
+    part, of = (int(word) for word in (arguments.part or "1/1").split("/"))
     if arguments.reference:
-        make_reference(arguments.work)
+        make_reference(arguments.work, part, of)
         return
     if not arguments.summary:
-        part, of = (int(word) for word in (arguments.part or "1/1").split("/"))
         path = arguments.work / f"rows_{part}_of_{of}.jsonl"
         done = {(row["task"], row["number"]) for row in _rows(arguments.work)}
         with path.open("a", encoding="utf-8") as file:

@@ -204,9 +204,9 @@ def _pairs(scan: Scan) -> list[str]:
 
 
 def volume_small(scan: Scan, rng: np.random.Generator) -> Scan:
-    """Leave 2 to 10 % of a muscle's labelled cross-section on both sides, as where a network has lost it."""
+    """Leave 2 to 8 % of a muscle's labelled cross-section on both sides, as where a network has lost it."""
     name = str(rng.choice(_pairs(scan)))
-    labels, share = scan.labels.copy(), rng.uniform(0.02, 0.10)
+    labels, share = scan.labels.copy(), rng.uniform(0.02, 0.08)
     for side in ("left", "right"):
         number = label_id(name, side)
         for k in range(labels.shape[2]):

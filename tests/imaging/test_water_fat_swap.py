@@ -50,6 +50,23 @@ def test_whole_swap_of_the_reconstruction_is_told():
     judge(phantom.water, phantom.fat, phantom.labels, "thigh", swapped=True)
 
 
+@pytest.mark.parametrize("kind", ["station", "partial"])
+def test_swaps_of_a_station_or_a_part_are_told_and_repaired_only_where_asked(kind):
+    settings = {"seed": 6, "voxel_mm": (3.5, 3.5, 10.0)}
+    right, swapped = (simulate_phantom("thigh", swap=swap, **settings) for swap in (None, kind))
+    expected = quantify(right.water, right.fat, right.labels)
+    left = quantify(swapped.water, swapped.fat, swapped.labels)
+    assert len(said(left)) == 1
+    assert (left.qc == "review").any()
+    repaired = quantify(swapped.water, swapped.fat, swapped.labels, repair_swap=True)
+    (note,) = said(repaired)
+    assert note.endswith("exchanged back there before measuring")
+    column = "intermat_fraction_percent"
+    assert (left[column] - expected[column]).abs().max() > 5
+    # Whole slices come back voxel by voxel; the outline of a part may be off by some voxels.
+    assert (repaired[column] - expected[column]).abs().max() < (1e-3 if kind == "station" else 1.0)
+
+
 def test_real_calf_both_ways_round(shared_data):
     water, fat = (shared_data / "calf_dixon" / f"{name}.nii.gz" for name in ("water", "fat"))
     right = quantify(water, fat, backend="hull")

@@ -1,6 +1,7 @@
 """Whether the field of view holds the body and what is measured of it."""
 
 import numpy as np
+from scipy import ndimage
 
 from muscle_bayes.imaging.quality.findings import Finding, slices_text
 from muscle_bayes.imaging.quality.view import View
@@ -25,10 +26,10 @@ def find_cut_in_plane(view: View) -> list[Finding]:
     Returns
     -------
     list of Finding
-        Kind `cut_in_plane`: fail, with their names, where labelled muscle lies on the edge; review where only other tissue
-        does (arms and the skin at the sides are often cut, and may not matter).
+        Kind `cut_in_plane`: fail, with their names, where labelled muscle lies on the edge; review where only other tissue of
+        the trunk or limb that is measured does. Arms beside a trunk are often cut and are not looked at.
     """
-    solid = view.body & (view.total >= view.floor)
+    solid = _measured_parts(view)
     findings = []
     edges = {
         "left": (solid[0], 1),
@@ -77,6 +78,25 @@ def find_cut_in_plane(view: View) -> list[Finding]:
             )
         )
     return findings
+
+
+def _measured_parts(view: View) -> np.ndarray:
+    """Body with signal, without parts of a slice that hold no labelled muscle, or, unlabelled, less than half the largest."""
+    solid = view.body & (view.total >= view.floor)
+    muscle = view.muscle()
+    faces = (solid[[0, -1]].any(axis=(0, 1)), solid[:, [0, -1]].any(axis=(0, 1)))
+    for k in np.flatnonzero(faces[0] | faces[1]):
+        parts, count = ndimage.label(solid[:, :, k])
+        if count < 2:
+            continue
+        sizes = np.bincount(parts.ravel())
+        sizes[0] = 0
+        kept = sizes >= 0.5 * sizes.max()
+        if muscle is not None and muscle[:, :, k].any():
+            kept = np.bincount(parts[muscle[:, :, k]], minlength=count + 1) > 0
+            kept[0] = False
+        solid[:, :, k] = kept[parts]
+    return solid
 
 
 def find_cut_extent(view: View) -> list[Finding]:

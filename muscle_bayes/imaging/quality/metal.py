@@ -103,20 +103,14 @@ def voids(view: View) -> list[Void]:
     list of Void
     """
     void = view.body & (view.total < VOID_SHARE * view.median)
-    core = ndimage.distance_transform_edt(np.pad(void, 1), view.spacing)[1:-1, 1:-1, 1:-1] >= CORE_MM
+    core = _solid(void, view.spacing)
     parts, count = ndimage.label(core)
     if not count:
         return []
-    usual = _usual_signal(view)
     out = []
     for number, box in enumerate(ndimage.find_objects(parts), 1):
-        reach = [int(np.ceil((CORE_MM + SHELL_MM) / step)) + 1 for step in view.spacing]
-        wide = tuple(
-            slice(max(side.start - grow, 0), min(side.stop + grow, size))
-            for side, grow, size in zip(box, reach, parts.shape, strict=True)
-        )
-        seed = parts[wide] == number
-        distance = ndimage.distance_transform_edt(~seed, view.spacing)
+        wide = _grown(box, CORE_MM + SHELL_MM + _OFF_MM, view)
+        distance = ndimage.distance_transform_edt(parts[wide] != number, view.spacing)
         whole = (distance <= CORE_MM + 2.0) & void[wide]
         volume = float(whole.sum() * view.voxel_cm3)
         if volume < LEAST_CM3:
@@ -124,7 +118,7 @@ def voids(view: View) -> list[Void]:
         shell = (distance <= CORE_MM + SHELL_MM) & ~void[wide] & view.body[wide]
         if not shell.any():
             continue
-        distorted = float((shell & (view.total[wide] > PILE_UP * usual[wide])).sum() / shell.sum())
+        distorted = float((shell & (view.total[wide] > PILE_UP * _usual_signal(view, wide))).sum() / shell.sum())
         slices = np.flatnonzero(whole.any(axis=(0, 1))) + wide[2].start
         names: list[str] = []
         disorder = surrounded = 0.0
@@ -143,12 +137,38 @@ def voids(view: View) -> list[Void]:
     return out
 
 
-def _usual_signal(view: View) -> np.ndarray:
-    """Signal of the body smoothed over 30 mm, voids left out: shading of coils is no pile-up."""
+def _grown(box: tuple[slice, ...], by_mm: float, view: View) -> tuple[slice, ...]:
+    """Return a box with a margin, within the image."""
+    return tuple(
+        slice(max(side.start - int(by_mm / step) - 1, 0), min(side.stop + int(by_mm / step) + 1, size))
+        for side, step, size in zip(box, view.spacing, view.body.shape, strict=True)
+    )
+
+
+def _solid(void: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
+    """Return what lies at least `CORE_MM` inside a void; distances are taken around large voids only."""
+    parts, _ = ndimage.label(void)
+    core = np.zeros_like(void)
+    least = LEAST_CM3 * 1000 / float(np.prod(spacing))
+    sizes = np.bincount(parts.ravel())
+    for number, box in enumerate(ndimage.find_objects(parts), 1):
+        if sizes[number] >= least:
+            part = np.pad(parts[box] == number, 1)
+            core[box] |= ndimage.distance_transform_edt(part, spacing)[1:-1, 1:-1, 1:-1] >= CORE_MM
+    return core
+
+
+def _usual_signal(view: View, box: tuple[slice, ...]) -> np.ndarray:
+    """Signal of the body smoothed over 30 mm, voids left out, within a box: shading of coils is no pile-up."""
+    wide = _grown(box, 45.0, view)
     sigma = [15.0 / step for step in view.spacing]
-    signal = view.body & (view.total >= view.floor)
+    total = view.total[wide]
+    signal = view.body[wide] & (total >= view.floor)
     # Pile-up must not raise what it is compared with.
-    value = np.minimum(view.total, np.float32(1.5 * view.median))
+    value = np.minimum(total, np.float32(1.5 * view.median))
     weight = ndimage.gaussian_filter(signal.astype(np.float32), sigma)
     smooth = ndimage.gaussian_filter(np.where(signal, value, 0).astype(np.float32), sigma)
-    return np.asarray(smooth / np.maximum(weight, 1e-3))
+    inner = tuple(
+        slice(side.start - outer.start, side.stop - outer.start) for side, outer in zip(box, wide, strict=True)
+    )
+    return np.asarray((smooth / np.maximum(weight, 1e-3))[inner])

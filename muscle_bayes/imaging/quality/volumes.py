@@ -61,7 +61,7 @@ def find_volume_faults(view: View) -> list[Finding]:
 
 
 def area_percent(view: View) -> dict[str, float]:
-    """Return each labelled muscle's mean cross-section in percent of the body's.
+    """Return each labelled muscle's cross-section in percent of the body's.
 
     Parameters
     ----------
@@ -71,7 +71,8 @@ def area_percent(view: View) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        Over the slices in which the muscle is labelled; muscles that are only grazed, and unnamed ones, are left out.
+        Third quartile over the slices in which the muscle is labelled, so that its thin ends do not count; muscles that are only
+        grazed, and unnamed ones, are left out.
     """
     out: dict[str, float] = {}
     if view.labels is None:
@@ -86,7 +87,7 @@ def area_percent(view: View) -> dict[str, float]:
         # A muscle that runs out is thin at its end; where few slices show it, it says nothing.
         if shown.sum() * view.spacing[2] < 20.0:
             continue
-        out[name] = 100 * float(area[shown].sum() / body[shown].sum())
+        out[name] = 100 * float(np.quantile(area[shown] / body[shown], 0.75))
     return out
 
 
