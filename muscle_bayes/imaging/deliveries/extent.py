@@ -10,17 +10,15 @@ where the cut would pass for the end of the muscle.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import nibabel as nib
 import numpy as np
-from nibabel.spatialimages import SpatialImage
 from scipy import ndimage
 
 from muscle_bayes.errors import BundleError, ImageError
-from muscle_bayes.imaging.fat_fraction import FLOOR_SHARE, in_body_median_of_pair
-from muscle_bayes.imaging.images import ImageSource, Volume, open_image
+from muscle_bayes.imaging.fat_fraction import FLOOR_SHARE, in_body_median
+from muscle_bayes.imaging.images import Volume
 from muscle_bayes.imaging.regions import EXTENT_MM, above_gluteals
 
 #: Regions that weights may say they were trained on (`trained_regions` of a bundle's metadata).
@@ -80,13 +78,13 @@ class Landmarks:
     shoulders: float
 
 
-def find_landmarks(water: Volume, fat: Volume) -> Landmarks:
+def find_landmarks(*signals: Volume) -> Landmarks:
     """Find where the legs part and where the trunk ends.
 
     Parameters
     ----------
-    water, fat : Volume
-        One grid, slices from foot to head.
+    signals : Volume
+        Water and fat, which are added, or one contrast that shows both; one grid, slices from foot to head.
 
     Returns
     -------
@@ -99,21 +97,20 @@ def find_landmarks(water: Volume, fat: Volume) -> Landmarks:
     ImageError
         Where no slice holds a body.
     """
-    steps = [max(1, round(_OUTLINE_MM / mm)) for mm in water.spacing[:2]]
-    shown = np.s_[:: steps[0], :: steps[1], :]
-    floor = FLOOR_SHARE * in_body_median_of_pair(water.data, fat.data)
-    body = water.data[shown] + fat.data[shown] > floor
+    first = signals[0]
+    steps = [max(1, round(_OUTLINE_MM / mm)) for mm in first.spacing[:2]]
+    total = sum(np.maximum(signal.data[:: steps[0], :: steps[1], :], 0) for signal in signals)
+    body = total > FLOOR_SHARE * in_body_median(total)
     # A 3 x 3 opening takes single bright voxels of noise away, a filling the lungs and the cavities of bone.
     body = ndimage.binary_opening(body, structure=np.ones((3, 3, 1), bool))
-    voxel_mm2 = water.spacing[0] * water.spacing[1] * steps[0] * steps[1]
+    voxel_mm2 = first.spacing[0] * first.spacing[1] * steps[0] * steps[1]
     pieces = [_pieces(body[:, :, k], voxel_mm2) for k in range(body.shape[2])]
-    heights = _heights(water)
+    heights = _heights(first)
     there = np.flatnonzero([bool(each) for each in pieces])
     if there.size == 0:
-        raise ImageError(
-            f"{water.name} and {fat.name}", "no slice shows a body", "Check that the images are of a person"
-        )
-    step = water.spacing[2]
+        names = " and ".join(signal.name for signal in signals)
+        raise ImageError(names, "no slice shows a body", "Check that the images are of a person")
+    step = first.spacing[2]
     legs = np.array([len(each) > 1 and each[1] >= _ALIKE * each[0] for each in pieces])
     crotch_slice = _top_of_legs(legs, there, step)
     trunk = there if crotch_slice is None else there[there > crotch_slice]
@@ -223,47 +220,73 @@ def exposure_field(labels: Volume, gluteals: Collection[int], length_mm: float =
     )
 
 
-def crop_to_extent(images: Mapping[str, ImageSource], heights: Heights) -> dict[str, SpatialImage]:
-    """Cut images to a part of the body.
+def crop_to_extent(volumes: Mapping[str, Volume], heights: Heights) -> dict[str, Volume]:
+    """Cut volumes to a part of the body.
 
     Parameters
     ----------
-    images : mapping of str to path or nibabel image
-        Role -> image; any orientation.
+    volumes : mapping of str to Volume
+        Role -> volume; slices from foot to head.
     heights : Heights
         Part that is kept: every slice of which some lies within.
 
     Returns
     -------
-    dict of str to nibabel image
-        Same orientation, fewer slices, the affine moved along.
+    dict of str to Volume
+        Fewer slices, the affine moved along; name and hash are still those of the whole image.
 
     Raises
     ------
     ImageError
-        Where an image has no slice there.
+        Where a volume has no slice there.
     """
-    cropped: dict[str, SpatialImage] = {}
-    for role, source in images.items():
-        image, name, _ = open_image(source, role)
-        orientation = nib.orientations.io_orientation(image.affine)
-        axis = int(np.flatnonzero(orientation[:, 0] == 2)[0])
-        direction = image.affine[:3, axis]
-        step = float(np.linalg.norm(direction))
-        up = direction / step * orientation[axis, 1]
-        first = float(up @ image.affine[:3, 3])
-        centres = first + orientation[axis, 1] * step * np.arange(image.shape[axis])
-        kept = np.flatnonzero((centres + step / 2 > heights.lower) & (centres - step / 2 < heights.upper))
+    cropped = {}
+    for role, volume in volumes.items():
+        centres, half = _heights(volume), volume.spacing[2] / 2
+        kept = np.flatnonzero((centres + half > heights.lower) & (centres - half < heights.upper))
         if kept.size == 0:
             raise ImageError(
-                f"{name} ({role})",
+                f"{volume.name} ({role})",
                 f"no slice lies between {heights.lower:.0f} and {heights.upper:.0f} mm ({heights.why})",
                 "Check that the images are of one scan",
             )
-        within = [slice(None)] * image.ndim
-        within[axis] = slice(int(kept[0]), int(kept[-1]) + 1)
-        cropped[role] = image.slicer[tuple(within)]
+        first, last = int(kept[0]), int(kept[-1]) + 1
+        affine = volume.affine.copy()
+        affine[:3, 3] += affine[:3, 2] * first
+        cropped[role] = replace(volume, data=volume.data[:, :, first:last], affine=affine)
     return cropped
+
+
+def cut_to_training(
+    volumes: Mapping[str, Volume], metadata: Mapping[str, Any], where: str = "bundle"
+) -> tuple[dict[str, Volume], str | None]:
+    """Cut a scan to the regions that weights were trained on, where their bundle states them.
+
+    Parameters
+    ----------
+    volumes : mapping of str to Volume
+        Role (water and fat, or image) -> volume, on one grid.
+    metadata : mapping
+        Of the bundle.
+    where : str
+        Which bundle, for messages.
+
+    Returns
+    -------
+    volumes : dict of str to Volume
+        What the network sees and what is measured.
+    note : str or None
+        What was done, where anything was cut.
+    """
+    regions = field_for(metadata, where)
+    signals = [volumes[role] for role in ("water", "fat", "image") if role in volumes]
+    heights = trained_field(find_landmarks(*signals), regions) if regions and signals else None
+    if heights is None:
+        return dict(volumes), None
+    cropped = crop_to_extent(volumes, heights)
+    if all(cropped[role].data.shape == volume.data.shape for role, volume in volumes.items()):
+        return dict(volumes), None
+    return cropped, f"the scan was cut to {heights.why}"
 
 
 def _heights(volume: Volume) -> np.ndarray:
