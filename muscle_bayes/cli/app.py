@@ -160,6 +160,12 @@ def quantify(
     region: Annotated[str | None, typer.Option(help="Only rows of this extent.")] = None,
     participant: Annotated[str, typer.Option(help="Written to every row.")] = "",
     session: Annotated[str, typer.Option(help="Written to every row.")] = "",
+    test_retest_sd: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            metavar="POINTS CM3", help="SDs between two scans of one person, of InterMAT and lean volume, added."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Also write all columns to this .tsv or .csv.")] = None,
     overlay: Annotated[Path | None, typer.Option(help="Draw compartment and adipose voxels to this .png.")] = None,
     as_json: Json = False,
@@ -189,6 +195,7 @@ def quantify(
         overlay=overlay,
         scheme=scheme,
         resample_labels=resample_labels,
+        test_retest_sd=test_retest_sd,
     )
     if out is not None:
         from muscle_bayes.cohort.files import whole_file

@@ -22,9 +22,12 @@ _COLUMNS = {
     "z_max_mm": ("Upper end of the measured extent in scanner coordinates", "mm"),
     "voxel_mm3": ("Volume of a voxel; figures by threshold depend on it", "mm3"),
     "truncated": ("1 where the image does not show the whole extent; figures are then missing", "0/1"),
-    "intermat_sd_percent": ("Standard deviation of InterMAT over repeated segmentations", "%"),
-    "lean_sd_cm3": ("Standard deviation of lean volume over repeated segmentations", "cm3"),
-    "intermat_lean_cov": ("Covariance of InterMAT and lean volume over repeated segmentations", "% cm3"),
+    "intermat_sd_percent": (
+        "Standard deviation of InterMAT (threshold): where the network drew the border",
+        "%",
+    ),
+    "lean_sd_cm3": ("Standard deviation of lean volume (threshold), as that of InterMAT", "cm3"),
+    "intermat_lean_cov": ("Covariance of InterMAT and lean volume, as their standard deviations", "% cm3"),
     "qc": ("pass, review (look at it) or fail (cannot be used)", ""),
     "simulated": ("1 where the image is a phantom", "0/1"),
 }

@@ -8,6 +8,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 
 Call = Callable[..., Any]
@@ -94,3 +95,43 @@ def test_without_torch_one_line_says_what_to_install(
         assert result.code == 3
         assert result.err.count("\n") == 1
         assert "pip install 'muscle-bayes[segmentation]'" in result.err
+
+
+def test_a_trained_nnunet_labels_through_its_own_command(call: Call, pairs: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    (model / "fold_0").mkdir(parents=True)
+    (model / "fold_0" / "checkpoint_final.pth").write_bytes(b"weights")
+    (model / "plans.json").write_text("{}")
+    names = {"channel_names": {"0": "W", "1": "F"}, "labels": {"background": 0, "back left": 7, "psoas R": 8}}
+    (model / "dataset.json").write_text(json.dumps(names))
+    scan = pairs / "P0"
+    ids = np.where(np.asarray(nib.load(scan / "labels.nii.gz").dataobj) == 3, 7, 0).astype(np.uint8)
+    nib.save(nib.Nifti1Image(ids, np.diag([2.8, 2.8, 3.0, 1])), tmp_path / "answer.nii.gz")
+    tool = tmp_path / "predict"
+    tool.write_text(
+        f'#!/bin/sh\ntest -f "$2/case_0001.nii.gz" && mkdir "$4" && cp "{tmp_path}/answer.nii.gz" "$4/case.nii.gz"\n'
+    )
+    tool.chmod(0o755)
+    (tmp_path / "ids.tsv").write_text("id\tmuscle\tside\n7\tautochthonous\tleft\n8\tiliopsoas\tright\n")
+    common = (
+        "segment", "--backend", "nnunet", "--model", model, "--command", tool, "--device", "cpu",
+        "--water", scan / "water.nii.gz", "--fat", scan / "fat.nii.gz", "--out", tmp_path / "p_dseg.nii.gz",
+    )  # fmt: skip
+    refused = call(*common)
+    assert refused.code == 3
+    assert "--trust-bundle" in refused.err
+    unnamed = call(*common, "--trust-bundle")
+    assert unnamed.code == 3
+    assert "back left" in unnamed.err
+    done = call(*common, "--trust-bundle", "--scheme", tmp_path / "ids.tsv", "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["backend"] == "nnunet"
+    found = np.asarray(nib.load(tmp_path / "p_dseg.nii.gz").dataobj)
+    np.testing.assert_array_equal(found == 3, ids == 7)
+    measured = call(
+        "quantify", "--water", scan / "water.nii.gz", "--fat", scan / "fat.nii.gz", "--labels", tmp_path / "p_dseg.nii.gz",
+        "--test-retest-sd", 0.5, 9, "--out", tmp_path / "m.tsv",
+    )  # fmt: skip
+    assert measured.code == 0, measured.err
+    rows = pd.read_csv(tmp_path / "m.tsv", sep="\t")
+    assert rows.loc[rows["muscle"] == "autochthonous", "lean_sd_cm3"].dropna().eq(9).any()

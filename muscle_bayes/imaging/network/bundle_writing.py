@@ -73,6 +73,8 @@ def write_bundle(
         "eval_metrics": {},
         "weights": [{"file": "models/model.safetensors", "sha256": sha256}],
     }
+    # The template's spread was fitted for its own weights.
+    metadata.pop("uncertainty", None)
     _write(root / "configs" / "metadata.json", metadata)
     _write(root / "docs" / "training.json", dict(history))
     card = (
