@@ -34,6 +34,11 @@ def number(value: float | None, unit: str = "") -> str:
     return (f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}") + unit
 
 
+def plural(count: int, what: str) -> str:
+    """A number of things."""
+    return f"{count} {what}" + "s" * (count != 1)
+
+
 def machines() -> str:
     found, lines = result(), []
     for device, words in DEVICES.items():
@@ -139,7 +144,7 @@ def scaling() -> str:
             continue
         for way in ("single pass", "mirrored", "mirrored, bf16"):
             for one in part.get(way, []):
-                what = f"{one['cores']} cores" + (f", {one['cards']} cards" if one["cards"] else "")
+                what = plural(one["cores"], "core") + (f", {plural(one['cards'], 'card')}" if one["cards"] else "")
                 rows.append([f"{what}, {way}", number(one["scans_per_minute"]), number(one["scans_per_minute"] * 1440)])
     return table(["simulated", "scans a minute", "scans a day"], rows)
 

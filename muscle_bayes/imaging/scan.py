@@ -276,6 +276,7 @@ def _mixture(
     fats = [number for number, structure in scheme.items() if structure.name == "subcutaneous_fat"]
     subcutaneous = None
     if fats:
-        core = erode_slices(np.isin(labels, fats), _FAT_RIM_MM, grid.spacing)
+        core = erode_slices(np.isin(labels.T, fats).T, _FAT_RIM_MM, grid.spacing)
         subcutaneous = intensity[core]
-    return fit_mixture(intensity[np.isin(labels, muscles)], subcutaneous, name)
+    # Transposed, voxels are in the order of memory, and nothing is copied.
+    return fit_mixture(intensity.T[np.isin(labels.T, muscles)], subcutaneous, name)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from scipy.ndimage import find_objects
 
 from muscle_bayes.errors import CompartmentNotFoundError, LabelSchemeError
 from muscle_bayes.imaging.images import ImageSource, Volume, label_volume, open_image
@@ -11,6 +12,9 @@ from muscle_bayes.imaging.label_schemes.class_folder import read_class_folder
 from muscle_bayes.imaging.label_schemes.nifti_names import class_names
 from muscle_bayes.imaging.label_schemes.recognition import OWN, Scheme, choose_scheme
 from muscle_bayes.imaging.labels import Structure
+
+#: Ids up to this are looked for all at once.
+_FEW_IDS = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,16 +107,28 @@ def read_label_map(source: ImageSource, scheme: Scheme | str | Path | None = Non
 
 def _crossed(labels: np.ndarray, structures: dict[int, Structure]) -> list[str]:
     """Muscles whose left lies to the person's right of their right; the first axis grows to the right."""
-    crossed = []
+    crossed, boxes = [], _boxes(labels, list(structures))
     for muscle in dict.fromkeys(structure.name for structure in structures.values() if structure.is_muscle):
         centres = {}
         for side in ("left", "right"):
             ids = [
                 number for number, structure in structures.items() if (structure.name, structure.side) == (muscle, side)
             ]
+            area = np.zeros(labels.shape[0], dtype=np.int64)
+            for number in ids:
+                box = boxes[number]
+                area[box[2]] += (labels.T[box] == number).sum(axis=(0, 1))
             if ids:
-                area = np.isin(labels.T, ids).sum(axis=(0, 1))
                 centres[side] = (area * np.arange(area.size)).sum() / area.sum()
         if len(centres) == 2 and centres["left"] > centres["right"]:
             crossed.append(muscle)
     return crossed
+
+
+def _boxes(labels: np.ndarray, ids: list[int]) -> dict[int, tuple[slice, ...]]:
+    """Return where each id lies, in the order of memory (z, y, x); looking there only spares passes over the whole scan."""
+    whole = (slice(None),) * 3
+    if max(ids, default=0) > _FEW_IDS:
+        return dict.fromkeys(ids, whole)
+    found = dict(enumerate(find_objects(labels.T, max(ids, default=0)), start=1))
+    return {number: found.get(number) or whole for number in ids}
