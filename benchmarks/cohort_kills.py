@@ -89,13 +89,14 @@ def environment(code: Path | None) -> dict[str, str]:
 
 def start(study: Path, workers: int, code: Path | None = None) -> "subprocess.Popen[bytes]":
     """Start a run in a process group of its own."""
-    return subprocess.Popen(
-        [*COMMAND, str(study), "--workers", str(workers)],
-        env=environment(code),
-        stdout=subprocess.DEVNULL,
-        stderr=(study / "stderr.txt").open("ab"),
-        start_new_session=True,
-    )
+    with (study / "stderr.txt").open("ab") as said:
+        return subprocess.Popen(
+            [*COMMAND, str(study), "--workers", str(workers)],
+            env=environment(code),
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            start_new_session=True,
+        )
 
 
 def records(study: Path) -> list[Path]:

@@ -40,8 +40,10 @@ def study(tmp_path: Path) -> Path:
     home.mkdir(parents=True)
     labels = np.zeros((16, 10, 6), dtype=np.uint8)
     labels[2:6, 2:8, 1:5], labels[9:13, 2:8, 1:5] = 3, 4
-    for name, data in (("water", np.full(labels.shape, 800)), ("fat", np.full(labels.shape, 200)), ("labels", labels)):
-        nib.save(nib.Nifti1Image(data.astype(np.int16), np.diag([2.0, 2.0, 5.0, 1.0])), home / f"{name}.nii.gz")
+    total = np.random.default_rng(1).uniform(1500, 2500, labels.shape)
+    for name, data in (("water", 0.8 * total), ("fat", 0.2 * total), ("labels", labels)):
+        stored = data if name == "labels" else data.astype(np.float32)
+        nib.save(nib.Nifti1Image(stored, np.diag([2.0, 2.0, 5.0, 1.0])), home / f"{name}.nii.gz")
     return tmp_path
 
 
@@ -52,7 +54,7 @@ def test_measure_says_who_was_measured_and_who_was_not(call: Call, study: Path) 
     assert (said["participants"], said["measured"], said["taken_over"], said["left"]) == (2, 1, 0, 0)
     assert [row["participant_id"] for row in said["failures"]] == ["second"]
     table = pd.read_csv(said["files"]["measurements.tsv"], sep="\t")
-    assert table["intermat_fraction_percent"].dropna().unique() == pytest.approx([20.0])
+    assert table["intermat_fraction_percent"].dropna().to_numpy() == pytest.approx(20.0)
     again = call("measure", study / "study.toml")
     assert "1 of 2 participants measured, 1 of them before" in again.out
     assert "1 failed: DeliveryError" in again.out
