@@ -235,7 +235,7 @@ def calibrate_on_phantoms(network: Any, progress: Progress | None = None, *, clo
         shown.advance(region)
     shift = match_volumes(network, scans, choose_device("cpu"))
     if close_up:
-        stacked = [tuple(np.moveaxis(values, 0, 2) for values in scan) for scan in scans]
+        stacked = [(np.moveaxis(w, 0, 2), np.moveaxis(f, 0, 2), np.moveaxis(ids, 0, 2)) for w, f, ids in scans]
         shift[list(PARASPINAL)] += match_fat(network, stacked, (1.4, 1.4, 9.0), choose_device("cpu"))
     shown.finish(f"{len(scans)} phantoms")
     return shift

@@ -23,6 +23,12 @@ type Box = tuple[slice, slice, slice]
 
 #: Labels that are looked at again.
 PARASPINAL = (label_id("autochthonous", "left"), label_id("autochthonous", "right"))
+#: A slice that shows these shows no back.
+THIGH = tuple(
+    label_id(name, side)
+    for name in ("quadriceps", "adductors", "hamstrings", "sartorius")
+    for side in ("left", "right")
+)
 #: Around the muscles, pixels of the network: at least this much is shown in a scan, and between these in training.
 _MARGIN, _MARGINS = 12, (8, 24)
 #: A slice with fewer pixels of the muscles is not worth a window.
@@ -119,7 +125,7 @@ def look_closer(
         Where either look says paraspinal muscle, the second decides; all else is as it was.
     """
     own = np.isin(labels, PARASPINAL)
-    if own.sum() < _LEAST_PIXELS:
+    if own.sum() < _LEAST_PIXELS or not _shows_back(own, labels):
         return labels
     box = window(own, spacing)
     shown = own[box].any(axis=(0, 1))
@@ -186,6 +192,12 @@ def window_probabilities(
         for axis in range(2):
             found = resampled(found, 2 + axis, box[axis].stop - box[axis].start)
         yield chosen, found.numpy()
+
+
+def _shows_back(own: NDArray[np.bool_], labels: NDArray[np.uint8]) -> bool:
+    """Whether paraspinal labels outnumber the thigh's in most slices that have any; in a thigh a few are a mistake."""
+    back, thigh = own.sum(axis=(0, 1)), np.isin(labels, THIGH).sum(axis=(0, 1))
+    return bool((back > thigh)[back > 0].mean() > 0.5)
 
 
 def _limits(labels: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

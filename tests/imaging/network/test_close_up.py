@@ -57,6 +57,21 @@ def test_other_voxels_and_no_muscle(known_network: torch.nn.Module, two_blocks: 
     np.testing.assert_array_equal(look_closer([known_network], image, None, nothing, (1.4, 1.4, 9.0), CPU), nothing)
 
 
+def test_a_few_paraspinal_labels_in_a_thigh_are_not_looked_at_again(
+    known_network: torch.nn.Module, two_blocks: Blocks
+) -> None:
+    image, labels = two_blocks
+    thigh = np.where(image == 100, np.uint8(9), np.uint8(0))
+    thigh[20:30, 20:30, 1:5] = 3
+    np.testing.assert_array_equal(look_closer([known_network], image, None, thigh, (1.4, 1.4, 9.0), CPU), thigh)
+    # Above the thighs in a larger scan the back is looked at all the same.
+    both = np.concatenate([np.full((100, 70, 3), 9, dtype=np.uint8), drawn(labels, binary_dilation)], axis=2)
+    tall = np.concatenate([np.repeat(image[:, :, :1], 3, axis=2), image], axis=2)
+    found = look_closer([known_network], tall, None, both, (1.4, 1.4, 9.0), CPU)
+    np.testing.assert_array_equal(found[:, :, 3:], labels)
+    assert (found[:, :, :3] == 9).all()
+
+
 def test_prediction_looks_closer_only_where_asked(two_blocks: Blocks) -> None:
     shapes = []
 
