@@ -167,7 +167,8 @@ def fit_reference(features: pd.DataFrame, *, simulated: bool = False, made_by: s
 
 def body_group(view: View) -> str:
     """Return "trunk" where back muscles are labelled, "thigh" where thigh muscles are, else "other"."""
-    names = {view.scheme[key].name for key in view.muscle_ids()} if view.labels is not None else set()
+    present = set() if view.labels is None else set(np.unique(view.labels).tolist())
+    names = {view.scheme[key].name for key in view.muscle_ids() if key in present}
     if "autochthonous" in names:
         return "trunk"
     return "thigh" if names & {"quadriceps", "hamstrings", "adductors"} else "other"
