@@ -73,8 +73,8 @@ def fit_calibration(raw: Sequence[RawSpread], errors: Array, *, coverage: float 
 
 def _parts(raw: Sequence[RawSpread]) -> Array:
     """Return the matrices whose weighted sum is the covariance, (5, n, 2, 2), in the order of `Calibration`'s numbers."""
-    nothing = dict.fromkeys(("views", "shared_mm", "local_mm", "intermat_floor_percent", "lean_floor_share"), 0.0)
-    return np.array([[spread.covariance(Calibration(**{**nothing, name: 1.0})) for spread in raw] for name in nothing])
+    units = np.eye(5).tolist()
+    return np.array([[spread.covariance(Calibration(a, b, c, d, e)) for spread in raw] for a, b, c, d, e in units])
 
 
 def _factor(errors: Array, sd: Array, coverage: float) -> float:
