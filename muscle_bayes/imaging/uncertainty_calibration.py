@@ -65,7 +65,8 @@ def fit_calibration(raw: Sequence[RawSpread], errors: Array, *, coverage: float 
         )
 
     found = optimize.minimize(loss, start, method="L-BFGS-B", bounds=[(value - 7, value + 4) for value in start])
-    fitted = Calibration(*(float(value) for value in np.exp(found.x)))
+    a, b, c, d, e = np.exp(found.x).tolist()
+    fitted = Calibration(a, b, c, d, e)
     sd = np.sqrt(np.array([np.diag(spread.covariance(fitted)) for spread in raw]))
     intermat, lean = (_factor(errors[:, k], sd[:, k], coverage) for k in range(2))
     return replace(fitted, intermat_factor=intermat, lean_factor=lean)
