@@ -15,8 +15,10 @@ import nibabel as nib
 
 from muscle_bayes import __version__
 from muscle_bayes.cohort.files import file_sha256, whole_file
+from muscle_bayes.imaging.backends.opening import BundleBackend
 from muscle_bayes.imaging.batch import participant_seed
 from muscle_bayes.imaging.deliveries import Delivery, load_delivery
+from muscle_bayes.imaging.deliveries.extent import cut_to_training
 from muscle_bayes.imaging.images import ImageSource, Volume, read_volumes
 from muscle_bayes.imaging.quality import Quality
 from muscle_bayes.imaging.quality.decisions import Decision
@@ -176,7 +178,7 @@ def measure_person(
                 with clock.stage("quality"):
                     volumes = _put_right(volumes, None, None, scan.facts, person, notes)
             with clock.stage("labels"):
-                made = _segmented(volumes, settings)
+                volumes, made = _segmented(volumes, settings, notes)
             labels, scheme = made, None
         content = gzip.compress(made.to_bytes(), 6, mtime=0) if made is not None else b""
         digest = sha256(content).hexdigest() if made is not None else inputs.get("labels", {}).get("sha256", "")
@@ -268,13 +270,17 @@ def _fingerprint(
     return fingerprint(known, settings.recorded, {role: stamp["sha256"] for role, stamp in inputs.items()}, reviewed)
 
 
-def _segmented(images: Mapping[str, Volume], settings: ScanSettings) -> nib.Nifti1Image:
-    """Label a scan by the backend that this process has open."""
+def _segmented(
+    volumes: dict[str, Volume], settings: ScanSettings, notes: list[str]
+) -> tuple[dict[str, Volume], nib.Nifti1Image]:
+    """Label a scan by the backend that this process has open, cut to the regions that its weights were trained on."""
     tool = tuple(sorted(settings.tool.items()))
     backend = opened_backend(settings.backend, settings.weights, settings.device, settings.trust_weights, tool)
-    roles = ("water", "fat") if "water" in images else ("image",)
-    labels: nib.Nifti1Image = backend({role: images[role] for role in roles})
-    return labels
+    if isinstance(backend, BundleBackend):
+        volumes, cut = cut_to_training(volumes, backend.metadata)
+        notes += [cut] if cut else []
+    roles = ("water", "fat") if "water" in volumes else ("image",)
+    return volumes, backend({role: volumes[role] for role in roles})
 
 
 def _put_right(

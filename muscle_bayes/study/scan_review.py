@@ -10,6 +10,7 @@ from muscle_bayes.cohort import read_cohort
 from muscle_bayes.cohort.drift import GROUPINGS, monthly_means, shifts
 from muscle_bayes.cohort.files import whole_file
 from muscle_bayes.errors import MuscleBayesError
+from muscle_bayes.imaging.deliveries import audit_sequences
 from muscle_bayes.imaging.quality.decisions import write_decision_template
 from muscle_bayes.study.people import Person
 from muscle_bayes.study.records import read_record, record_path
@@ -22,7 +23,7 @@ _TOLD = ("scanner", "software")
 
 
 def write_review(study: Study, people: Iterable[Person], out: Path, facts: pd.DataFrame, *, changed: bool) -> list[str]:
-    """Write pages of pictures, the table of decisions and drift charts, each where there is something for it.
+    """Write pages of pictures, the table of decisions, drift and differing sequences, each where there is something for it.
 
     Parameters
     ----------
@@ -48,12 +49,33 @@ def write_review(study: Study, people: Iterable[Person], out: Path, facts: pd.Da
     table = out / "qc" / "drift.tsv"
     if changed or not table.is_file():
         _drift(study, out, facts, table)
-    if not table.is_file():
+    notes = _sequences(study, out, facts)
+    marked = pd.read_csv(table, sep="\t")["marked"] if table.is_file() else pd.Series(dtype=bool)
+    if marked.any():
+        said = f"{marked.sum()} of {len(marked)} comparisons between sites, machines and months stand out"
+        notes.append(f"{said}: qc/drift.tsv")
+    return notes
+
+
+def _sequences(study: Study, out: Path, facts: pd.DataFrame) -> list[str]:
+    """Write whose sequence differs from the rest of the cohort, and return what to say of it."""
+    if len(facts.columns) <= 2:  # nobody's delivery says how it was acquired
         return []
-    marked = pd.read_csv(table, sep="\t")["marked"]
-    if not marked.any():
+    table = read_cohort(
+        study.resolve(study.participants.file), columns=study.participants.model_dump()["columns"]
+    ).table
+    if "site" in table:
+        sites = table.drop_duplicates("participant_id").set_index("participant_id")["site"]
+        facts = facts.assign(site=facts["participant_id"].map(sites))
+    found = audit_sequences(facts)
+    _write(found, out / "qc" / "sequences.tsv")
+    if found.empty:
         return []
-    return [f"{marked.sum()} of {len(marked)} comparisons between sites, machines and months stand out: qc/drift.tsv"]
+    scans = found.loc[found["participant_id"] != "", "participant_id"].nunique()
+    sites_differ = int((found["participant_id"] == "").sum())
+    parts = [f"{scans} scans were acquired otherwise than the rest of their site"] if scans else []
+    parts += [f"{sites_differ} differences between sites or within them"] if sites_differ else []
+    return [f"{' and '.join(parts)}: qc/sequences.tsv"]
 
 
 def _pages(study: Study, people: Iterable[Person], out: Path, *, changed: bool) -> None:

@@ -8,8 +8,10 @@ import pandas as pd
 from muscle_bayes import __version__
 from muscle_bayes.cohort.files import whole_file
 from muscle_bayes.imaging.batch import Shard
+from muscle_bayes.imaging.labels import SCHEME
 from muscle_bayes.study.measurement_dictionary import measurement_dictionary
 from muscle_bayes.study.measuring import Measured
+from muscle_bayes.study.scan_settings import WITHOUT_NETWORK
 
 FACTS = Path("qc") / "scan_facts.tsv"
 
@@ -20,7 +22,7 @@ def tables_folder(out: Path, shard: Shard | None = None) -> Path:
 
 
 def write_measured(measured: Measured, out: Path, shard: Shard | None = None) -> list[Path]:
-    """Write measurements.tsv, measurements.json (the dictionary), failures.tsv, facts and the description of the derivatives.
+    """Write measurements.tsv, measurements.json (the dictionary), failures.tsv, facts, and what describes the derivatives.
 
     Parameters
     ----------
@@ -52,7 +54,15 @@ def write_measured(measured: Measured, out: Path, shard: Shard | None = None) ->
     }
     if shard is None:
         paths.append(_json(described, out / "derivatives" / "dataset_description.json"))
+        if "backend" in measured.table and not measured.table["backend"].isin(WITHOUT_NETWORK).all():
+            paths.append(_table(_labels_of_dseg(), out / "derivatives" / "dseg.tsv"))
     return paths
+
+
+def _labels_of_dseg() -> pd.DataFrame:
+    """Return what the ids of *_dseg.nii.gz mean, as BIDS asks for."""
+    names = [s.name if s.side == "both" else f"{s.name} {s.side}" for s in SCHEME.values()]
+    return pd.DataFrame({"index": [0, *SCHEME], "name": ["background", *names]})
 
 
 def _table(table: pd.DataFrame, path: Path) -> Path:

@@ -63,6 +63,11 @@ def test_a_scanner_that_changed_its_software_is_seen_in_table_chart_and_notes(tm
     assert (row["site"], row["n"], row["n_others"], row["marked"]) == ("South", 15, 15, 1)
     assert row["lower"] < 10 < row["upper"]
     assert any("stand out" in note for note in made.measured.notes)
+    differing = pd.read_csv(made.out / "qc" / "sequences.tsv", sep="\t", keep_default_na=False)
+    software = differing[differing["parameter"] == "software"]
+    assert software["site"].tolist() == ["South"]  # half of a site is no single scan's mistake
+    assert software["scans"].tolist() == [15]
+    assert any("qc/sequences.tsv" in note for note in made.measured.notes)
     for name in ("drift.png", "drift.svg"):
         assert (made.out / "qc" / name).stat().st_size > 1000
     svg = (made.out / "qc" / "drift.svg").read_text()

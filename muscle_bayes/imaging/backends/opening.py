@@ -1,8 +1,8 @@
 """Open a backend by its name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import nibabel as nib
 
@@ -64,6 +64,11 @@ class BundleBackend:
     def device(self) -> str:
         """Where it computes."""
         return str(self.segmenter.device)
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What the bundle says of itself."""
+        return self.segmenter.bundle.metadata
 
     def __call__(self, images: Images) -> nib.Nifti1Image:
         """Label a scan."""
