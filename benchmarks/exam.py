@@ -313,8 +313,8 @@ def main() -> None:
         with log.open("a") as file:
             file.write(json.dumps(rows[-1]) + "\n")
         print(seed, {k: round(v, 3) for k, v in rows[-1]["dice"].items()}, flush=True)
-    rows = rows_so_far(log)  # with those of other processes
     real = {} if options.real is None else real_images(segmenter, options.real, options.pictures)
+    rows = rows_so_far(log)  # with those of other processes
     found = summary(rows)
     out = {
         "simulated": True,
