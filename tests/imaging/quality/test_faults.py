@@ -155,8 +155,7 @@ def test_void_in_back_muscle_is_named_as_metal_and_bowel_gas_is_not(clean, judge
 def test_implausible_and_one_sided_muscles_are_named_for_that_muscle(clean, judge):
     water, fat, labels = (array.copy() for array in clean)
     number = label_id("iliopsoas", "left")
-    labels[:, :, 18:][labels[:, :, 18:] == number] = 0
-    labels[:, :, 6:18:2][labels[:, :, 6:18:2] == number] = 0
+    labels[:, :, 6:][labels[:, :, 6:] == number] = 0
     quality = judge(water, fat, labels)
     finding = only(quality, "asymmetry")
     cm3 = 2.8 * 2.8 * 6 / 1000
