@@ -9,6 +9,7 @@ import xarray as xr
 
 from muscle_bayes.errors import InvalidValueError
 from muscle_bayes.inference.adapters import CHAINS, EngineResult, run_laplace, run_ml, run_nuts, run_pymc
+from muscle_bayes.inference.array_modules import import_dask_alone
 from muscle_bayes.inference.diagnostics import Finding, design_findings
 from muscle_bayes.inference.fit import Fit
 from muscle_bayes.inference.ordinal_engines import run_ordinal
@@ -87,6 +88,7 @@ def fit(
     if seed < 0:
         raise InvalidValueError("seed", f"{seed} is negative", "Take a whole number from 0")
     design = model.design(cohort)
+    import_dask_alone()
     reuse = ""
     if method != "ml":
         reuse = require_new_data(model, design, overlaps_nako=overlaps_nako, force_published=force_published)

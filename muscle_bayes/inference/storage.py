@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from muscle_bayes.errors import FitFileError
+from muscle_bayes.inference.array_modules import import_dask_alone
 from muscle_bayes.inference.diagnostics import Diagnostics, Finding
 from muscle_bayes.inference.fit import Fit, Maximum
 from muscle_bayes.inference.provenance import hash_rows, software_versions
@@ -86,6 +87,7 @@ def load_fit(path: str | Path, cohort: Any = None) -> Fit:
     path = Path(path)
     if not path.is_file():
         raise FitFileError(str(path), "there is no such file", "Give a file that fit.save wrote")
+    import_dask_alone()
     try:
         with xr.open_datatree(path, engine="h5netcdf") as opened:
             tree = opened.load()
