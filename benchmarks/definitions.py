@@ -137,6 +137,7 @@ def draw(found: dict[str, Any], path: Path) -> None:
                     ax.set_title(panel, loc="left")
                     ax.legend(frameon=False, fontsize=7, loc="upper left", handlelength=1.2)
                 if j == 0:
+                    ax.set_ylim(-1.5, 33)
                     ax.set_ylabel(f'"{name}", %')
                 if i == len(DEFINITIONS) - 1:
                     ax.set_xlabel("True adipose share, %")
