@@ -20,7 +20,7 @@ from muscle_bayes.imaging.quality.reference import Reference, body_group, find_u
 from muscle_bayes.imaging.quality.signal import find_empty_blocks, find_empty_contrast, find_empty_slices
 from muscle_bayes.imaging.quality.slices import find_slice_faults
 from muscle_bayes.imaging.quality.swap import exchange, find_swap
-from muscle_bayes.imaging.quality.view import View, make_view
+from muscle_bayes.imaging.quality.view import View, in_layers, make_view
 from muscle_bayes.imaging.quality.volumes import find_side_faults, find_volume_faults
 
 #: As in `muscle_bayes.imaging.quantification`: lean muscle volume is missing above this share of voxels without signal.
@@ -154,7 +154,7 @@ def assess_arrays(
     findings += find_slice_faults(view, positions)
     findings += find_metal(view)
     findings += find_volume_faults(view) + find_side_faults(view, orientation_known)
-    features = scan_features(view)
+    features = scan_features(in_layers(view))
     group = body_group(view)
     judge = reference or read_reference()
     findings += find_unlike(features, group, judge, counts=not judge.simulated or simulated)

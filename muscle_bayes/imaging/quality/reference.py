@@ -17,8 +17,6 @@ from scipy import ndimage, stats
 
 from muscle_bayes.errors import InvalidValueError
 from muscle_bayes.imaging.quality.findings import Finding
-from muscle_bayes.imaging.quality.slices import steps_between_slices
-from muscle_bayes.imaging.quality.swap import seam_correlations
 from muscle_bayes.imaging.quality.view import View
 from muscle_bayes.imaging.quality.volumes import area_percent, side_volumes
 from muscle_bayes.imaging.water_fat_swap import outer_ring
@@ -185,8 +183,8 @@ def scan_features(view: View) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        Body cross-section (log cm2), contrast and its evenness, change between slices, the ring under the skin, muscles'
-        share of the body, sides, fat of labelled muscle, and how ragged the labels are. Not-a-number where it cannot be had.
+        Body cross-section (log cm2), contrast and its evenness, the ring under the skin, muscles' share of the body, sides, fat
+        of labelled muscle, and how ragged the labels are. Not-a-number where it cannot be had.
     """
     out: dict[str, float] = {}
     area = view.body.sum(axis=(0, 1)) * view.spacing[0] * view.spacing[1] / 100
@@ -197,14 +195,7 @@ def scan_features(view: View) -> dict[str, float]:
         _log(np.subtract(*np.percentile(inside, [84, 16])) / view.median) if inside.size else np.nan
     )
     out["void_logit"] = _logit(float((inside < view.floor).mean())) if inside.size else np.nan
-    steps = steps_between_slices(view)
-    used = steps[shown[1:] & shown[:-1]]
-    out["slice_step_log"] = _log(float(np.median(used))) if used.size else np.nan
     if view.fraction is not None:
-        seams = seam_correlations(view.fraction, view.spacing)
-        out["slice_correlation_logit"] = (
-            _logit((float(np.nanmedian(seams)) + 1) / 2) if np.isfinite(seams).any() else np.nan
-        )
         ring = outer_ring(view.fraction, view.spacing)
         out["ring_fraction"] = np.nan if ring is None else ring.ring
         out["interior_fraction"] = np.nan if ring is None else ring.interior
@@ -222,7 +213,8 @@ def scan_features(view: View) -> dict[str, float]:
         out["muscle_fraction_median"] = float(np.median(values)) if values.size else np.nan
         out["muscle_fraction_logit_high"] = _logit(float((values > 0.5).mean())) if values.size else np.nan
     edge = muscle & ~ndimage.binary_erosion(muscle, np.ones((3, 3, 1)))
-    out["muscle_edge_logit"] = _logit(float(edge.sum() / muscle.sum()))
+    # Per mm: a share of voxels would rise with their size.
+    out["muscle_edge_log"] = _log(float(edge.sum() / muscle.sum() / np.sqrt(view.spacing[0] * view.spacing[1])))
     return out
 
 

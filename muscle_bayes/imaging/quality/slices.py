@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from muscle_bayes.imaging.quality.findings import Finding, slices_text
-from muscle_bayes.imaging.quality.view import View
+from muscle_bayes.imaging.quality.view import View, slices_in_layer
 
 #: Neighbours whose images differ by less than this share of the usual difference are one slice twice.
 SAME_SHARE = 0.02
@@ -22,11 +22,18 @@ POSITION_TOLERANCE = 0.1
 _SMOOTH_MM = 3.0
 
 
-def steps_between_slices(view: View) -> np.ndarray:
+def steps_between_slices(view: View, reach: int = 1) -> np.ndarray:
     """Return how much anatomy changes from each slice to the next, (nz - 1,).
 
     The mean over the body of the change of signal (of water and of fat, where there are both), in units of each slice's own mean
     signal, so that shading is no anatomy. Slices are smoothed in plane first.
+
+    Parameters
+    ----------
+    view : View
+        Of a pair or a single contrast.
+    reach : int
+        Slices on either side of a gap whose means are compared; fewer at the ends.
     """
     sigma = (*(_SMOOTH_MM / step for step in view.spacing[:2]), 0)
     layers = [view.total] if view.fat is None or view.water is None else [view.water, view.fat]
@@ -36,8 +43,20 @@ def steps_between_slices(view: View) -> np.ndarray:
     smooth = [ndimage.gaussian_filter(layer / level, sigma) for layer in layers]
     union = view.body[:, :, 1:] | view.body[:, :, :-1]
     area = np.maximum(union.sum(axis=(0, 1)), 1)
-    change = sum(np.abs(layer[:, :, 1:] - layer[:, :, :-1]) for layer in smooth)
+    change = sum(np.abs(_above_less_below(layer, reach)) for layer in smooth)
     return np.asarray((change * union).sum(axis=(0, 1)) / area)
+
+
+def _above_less_below(layer: np.ndarray, reach: int) -> np.ndarray:
+    """Return the mean of the `reach` slices above each gap between slices less that of those below it, (nx, ny, nz - 1)."""
+    if reach == 1:
+        return np.asarray(layer[:, :, 1:] - layer[:, :, :-1])
+    n = layer.shape[2]
+    sums = np.concatenate([np.zeros_like(layer[:, :, :1]), layer.cumsum(axis=2, dtype=np.float64)], axis=2)
+    gaps = np.arange(1, n)
+    low, high = np.maximum(gaps - reach, 0), np.minimum(gaps + reach, n)
+    above = (sums[:, :, high] - sums[:, :, gaps]) / (high - gaps)
+    return np.asarray(above - (sums[:, :, gaps] - sums[:, :, low]) / (gaps - low))
 
 
 def find_slice_faults(view: View, positions_mm: Sequence[float] | None = None) -> list[Finding]:
@@ -76,7 +95,10 @@ def find_slice_faults(view: View, positions_mm: Sequence[float] | None = None) -
                 tuple(repeated),
             )
         )
-    ratio = gap_ratios(steps, pairs & (steps >= SAME_SHARE * usual))
+    # Thin slices resemble their neighbours so much that any organ's end is a jump: gaps are looked for at about 6 mm.
+    reach = slices_in_layer(view.spacing[2])
+    usable = pairs & (steps >= SAME_SHARE * usual)
+    ratio = gap_ratios(steps if reach == 1 else steps_between_slices(view, reach), usable, reach)
     # What is left out at an end makes the stack short, which is another finding; slabs are often spoiled there.
     ends = np.flatnonzero(shown)[[0, -1]]
     gaps = np.flatnonzero(ratio > GAP_RATIO)
@@ -97,7 +119,7 @@ def find_slice_faults(view: View, positions_mm: Sequence[float] | None = None) -
     return findings
 
 
-def gap_ratios(steps: np.ndarray, usable: np.ndarray) -> np.ndarray:
+def gap_ratios(steps: np.ndarray, usable: np.ndarray, reach: int = 1) -> np.ndarray:
     """Return each step over the median of the steps around it.
 
     Parameters
@@ -106,6 +128,8 @@ def gap_ratios(steps: np.ndarray, usable: np.ndarray) -> np.ndarray:
         From `steps_between_slices`.
     usable : ndarray (n,) bool
         Steps between slices that show a body and are not one slice twice.
+    reach : int
+        Of the steps: those nearer than it share slices and are no surroundings.
 
     Returns
     -------
@@ -114,8 +138,8 @@ def gap_ratios(steps: np.ndarray, usable: np.ndarray) -> np.ndarray:
     """
     out = np.ones(steps.size)
     for k in np.flatnonzero(usable).tolist():
-        near = np.arange(max(k - _AROUND, 0), min(k + _AROUND + 1, steps.size))
-        near = near[usable[near] & (near != k)]
+        near = np.arange(max(k - _AROUND * reach, 0), min(k + _AROUND * reach + 1, steps.size))
+        near = near[usable[near] & (np.abs(near - k) >= reach)]
         if near.size >= 3:
             out[k] = steps[k] / max(float(np.median(steps[near])), 1e-9)
     return out

@@ -12,6 +12,8 @@ from muscle_bayes.imaging.morphology import close_slices, fill_slices, open_slic
 
 #: Voxels are averaged in plane until they are at most this wide: faults are larger, noise is less, and it is quick.
 WIDEST_MM = 3.0
+#: Anatomy along the body is compared in layers of about this thickness.
+LAYER_MM = 6.0
 #: Gaps in the body's outline that are bridged (noise, vessels).
 _GAP_MM = 6.0
 #: What is thinner than twice this is no body (noise in air).
@@ -149,6 +151,43 @@ def make_view(
         labels=None if labels is None else labels[fx // 2 :: fx, fy // 2 :: fy][: total.shape[0], : total.shape[1]],
         scheme=dict(scheme or {}),
     )
+
+
+def slices_in_layer(step_mm: float) -> int:
+    """Return how many slices make a layer of at most `LAYER_MM`, at least 1."""
+    return max(1, int(LAYER_MM / step_mm + 0.05))
+
+
+def in_layers(view: View) -> View:
+    """Average the slices of a view to layers of about 6 mm; where slices are as thick, return it as it is.
+
+    Parameters
+    ----------
+    view : View
+        Of a pair or a single contrast.
+
+    Returns
+    -------
+    View
+        What is left over at the upper end is dropped; of the labels the middle slice of each layer stays.
+    """
+    f = slices_in_layer(view.spacing[2])
+    if f == 1 or view.total.shape[2] < 2 * f:
+        return view
+
+    def mean(data: np.ndarray | None) -> np.ndarray | None:
+        if data is None:
+            return None
+        n = data.shape[2] // f * f
+        return np.asarray(data[:, :, :n].reshape(*data.shape[:2], -1, f).mean(axis=3, dtype=np.float32))
+
+    n = view.total.shape[2] // f
+    first = mean(view.total if view.water is None else view.water)
+    labels = None if view.labels is None else view.labels[:, :, f // 2 :: f][:, :, :n]
+    spacing = (view.spacing[0], view.spacing[1], view.spacing[2] * f)
+    if view.water is None:
+        return make_view(spacing, image=first, labels=labels, scheme=view.scheme)
+    return make_view(spacing, first, mean(view.fat), labels=labels, scheme=view.scheme)
 
 
 def block_mean(data: np.ndarray, fx: int, fy: int) -> np.ndarray:
