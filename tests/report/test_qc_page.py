@@ -25,7 +25,9 @@ def rows(tmp_path):
 
 
 def order(text):
-    return [name.strip() for name in re.findall(r'class="verdict \w+">\w+</span> ([^<,]+)', text[text.index("<section") :])]
+    return [
+        name.strip() for name in re.findall(r'class="verdict \w+">\w+</span> ([^<,]+)', text[text.index("<section") :])
+    ]
 
 
 def test_worst_come_first_over_pages(tmp_path, rows):

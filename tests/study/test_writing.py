@@ -37,9 +37,9 @@ def test_a_living_holder_is_refused_and_its_lock_stays(tmp_path: Path) -> None:
     with single_writer(tmp_path, Progress()):
         held = json.loads((tmp_path / "writing.lock").read_text())
         assert held["pid"] == os.getpid()
-        with pytest.raises(StudyFileError, match=r"Another `muscle-bayes run` writes.*Wait for it, or end it"):
-            with single_writer(tmp_path, Progress()):
-                pass
+        refused = pytest.raises(StudyFileError, match=r"Another `muscle-bayes run` writes.*Wait for it, or end it")
+        with refused, single_writer(tmp_path, Progress()):
+            pass
         assert json.loads((tmp_path / "writing.lock").read_text()) == held
     assert list(tmp_path.iterdir()) == []
 
@@ -72,9 +72,9 @@ def test_a_process_that_has_ended_and_was_not_collected_holds_nothing(tmp_path: 
 
 def test_another_machine_is_refused_with_what_to_do(tmp_path: Path) -> None:
     write_lock(tmp_path / "writing.lock", host="elsewhere", pid=1)
-    with pytest.raises(StudyFileError, match=r"process 1 on elsewhere.*delete writing\.lock"):
-        with single_writer(tmp_path, Progress()):
-            pass
+    refused = pytest.raises(StudyFileError, match=r"process 1 on elsewhere.*delete writing\.lock")
+    with refused, single_writer(tmp_path, Progress()):
+        pass
     # Nor is a lock that cannot be read taken for a dead one.
     (tmp_path / "writing.lock").write_text("{")
     with pytest.raises(StudyFileError, match="unknown machine"), single_writer(tmp_path, Progress()):
@@ -88,7 +88,7 @@ def test_shards_stand_beside_each_other_and_a_whole_run_stands_alone(tmp_path: P
         for shard in (None, "1-of-2"):
             with pytest.raises(StudyFileError), single_writer(tmp_path, Progress(), shard=shard):
                 pass
-    with single_writer(tmp_path, Progress()), pytest.raises(StudyFileError):
-        with single_writer(tmp_path, Progress(), shard="1-of-2"):
-            pass
+    refused = pytest.raises(StudyFileError)
+    with single_writer(tmp_path, Progress()), refused, single_writer(tmp_path, Progress(), shard="1-of-2"):
+        pass
     assert list(tmp_path.iterdir()) == []
