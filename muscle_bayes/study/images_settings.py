@@ -1,5 +1,6 @@
 """`[images]` of study.toml: what the delivery is, what labels it, and on what."""
 
+import re
 from pathlib import Path
 from typing import Literal, Self
 
@@ -112,6 +113,13 @@ class ImagesSection(BaseModel):
             raise ValueError("give water and fat of a Dixon pair, or image of one contrast, not both and not neither")
         if self.format == "nifti" and self.water is None and self.image is None:
             raise ValueError("give water and fat of a Dixon pair, or image of one contrast, not both and not neither")
+        if self.format == "nifti":
+            for role, pattern in self.patterns.items():
+                strange = set(re.findall(r"\{([^{}]*)\}", pattern)) - {"participant_id", "session_id"}
+                if strange:
+                    raise ValueError(
+                        f"{role} holds {{{min(strange)}}}, which is no placeholder: write {{participant_id}} or {{session_id}}"
+                    )
         if self.backend == "labelmap" and self.labels is None and self.format == "nifti":
             raise ValueError('backend = "labelmap" needs labels, a pattern of label maps')
         if self.backend != "labelmap" and self.labels is not None:

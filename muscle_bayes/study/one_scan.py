@@ -6,6 +6,7 @@ import platform
 import tempfile
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,8 +21,9 @@ from muscle_bayes.imaging.batch import participant_seed
 from muscle_bayes.imaging.deliveries import Delivery, load_delivery
 from muscle_bayes.imaging.deliveries.extent import cut_to_training
 from muscle_bayes.imaging.images import ImageSource, Volume, read_volumes
-from muscle_bayes.imaging.quality import Quality
+from muscle_bayes.imaging.quality import Finding, Quality
 from muscle_bayes.imaging.quality.decisions import Decision
+from muscle_bayes.imaging.quality.findings import worst_first
 from muscle_bayes.study.lock import fingerprint
 from muscle_bayes.study.people import Person
 from muscle_bayes.study.records import (
@@ -169,6 +171,9 @@ def measure_person(
             roles = [role for role in ("water", "fat", "image") if role in scan.images]
             volumes = read_volumes({role: scan.images[role] for role in roles})
         notes = [str(note) for note in scan.notes]
+        # The record's key stays the table's word; what a reader sees says it of images that say it of themselves, too.
+        simulated = person.simulated or any(_says_simulated(scan.images[role]) for role in roles)
+        mended: list[Finding] = []
         made: nib.Nifti1Image | None = None
         labels: ImageSource | None = scan.images.get("labels")
         scheme = settings.scheme
@@ -176,7 +181,7 @@ def measure_person(
             if settings.repair_swap and "water" in volumes:
                 # Before the network sees them: it was not trained on fat that is called water.
                 with clock.stage("quality"):
-                    volumes = _put_right(volumes, None, None, scan.facts, person, notes)
+                    volumes = _put_right(volumes, None, None, scan.facts, simulated, notes, mended)
             with clock.stage("labels"):
                 volumes, made = _segmented(volumes, settings, notes)
             labels, scheme = made, None
@@ -187,7 +192,7 @@ def measure_person(
         if settings.quality:
             with clock.stage("quality"):
                 if settings.repair_swap and "water" in volumes:
-                    volumes = _put_right(volumes, labels, scheme, scan.facts, person, notes)
+                    volumes = _put_right(volumes, labels, scheme, scan.facts, simulated, notes, mended)
         with clock.stage("quantify"), whole_file(overlay) if overlay is not None else nullcontext() as drawing:
             table = quantify(
                 volumes.get("water"),
@@ -200,7 +205,7 @@ def measure_person(
                 backend="hull" if settings.backend == "hull" else "labelmap",
                 participant_id=person.participant_id,
                 session_id=person.session_id,
-                simulated=person.simulated,
+                simulated=simulated,
                 overlay=drawing,
                 scheme=scheme,
                 resample_labels=settings.resample_labels,
@@ -212,12 +217,14 @@ def measure_person(
         if settings.quality:
             with clock.stage("quality"):
                 judged = None if settings.resample_labels else labels
-                quality = assessed(volumes, judged, scheme, scan.facts, simulated=person.simulated, table=table)
+                quality = assessed(volumes, judged, scheme, scan.facts, simulated=simulated, table=table)
+                quality = replace(quality, findings=worst_first([*mended, *quality.findings]))
         attributes = dict(table.attrs)
         table = with_verdicts(table, quality, decision)
         if picture is not None:
             with clock.stage("picture"):
-                _draw(volumes, labels, scheme, picture, person, quality, resampled=settings.resample_labels)
+                shown = replace(person, simulated=simulated)
+                _draw(volumes, labels, scheme, picture, shown, quality, resampled=settings.resample_labels)
             written.append(picture)
         with clock.stage("write"):
             if made is not None:
@@ -235,7 +242,7 @@ def measure_person(
         "session_id": person.session_id,
         "settings": settings.recorded,
         "bmi_kg_m2": person.bmi,
-        "simulated": person.simulated,
+        "simulated": simulated,
         "seed": seed,
         "inputs": inputs,
         "made_from": scan.inputs,
@@ -288,16 +295,27 @@ def _put_right(
     labels: ImageSource | None,
     scheme: str | Path | None,
     facts: Mapping[str, Any],
-    person: Person,
+    simulated: bool,
     notes: list[str],
+    mended: list[Finding],
 ) -> dict[str, Volume]:
-    """Exchange water and fat back where they were found exchanged, and note it."""
-    found = assessed(volumes, labels, scheme, facts, simulated=person.simulated)
+    """Exchange water and fat back where they were found exchanged; note it, and keep the finding for the reviewers."""
+    found = assessed(volumes, labels, scheme, facts, simulated=simulated)
     if found.repair is None:
         return volumes
-    swap = next((finding.message for finding in found.findings if finding.kind.startswith("swap")), found.repair)
-    notes.append(f"water and fat were exchanged back before measuring ({found.repair}): {swap}")
+    swaps = [finding for finding in found.findings if finding.kind.startswith("swap")]
+    mended += [replace(finding, message=f"put right before measuring: {finding.message}") for finding in swaps]
+    said = swaps[0].message if swaps else found.repair
+    notes.append(f"water and fat were exchanged back before measuring ({found.repair}): {said}")
     return repaired(volumes, found)
+
+
+def _says_simulated(source: ImageSource) -> bool:
+    """Say whether an image's own header says that it is a phantom."""
+    image = nib.load(source) if isinstance(source, str | Path) else source
+    header = getattr(image, "header", None)
+    described = header.get("descrip", b"") if isinstance(header, nib.Nifti1Header) else b""
+    return b"simulated" in bytes(described)
 
 
 def _draw(

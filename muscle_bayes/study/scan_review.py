@@ -50,6 +50,9 @@ def write_review(study: Study, people: Iterable[Person], out: Path, facts: pd.Da
     if changed or not table.is_file():
         _drift(study, out, facts, table)
     notes = _sequences(study, out, facts)
+    excluded = sum(decision.decision == "exclude" for decision in decisions_of(out).values())
+    if excluded:
+        notes.append(f"{excluded} scans are left out by reviewers, qc fail in measurements.tsv: qc_decisions.tsv")
     marked = pd.read_csv(table, sep="\t")["marked"] if table.is_file() else pd.Series(dtype=bool)
     if marked.any():
         said = f"{marked.sum()} of {len(marked)} comparisons between sites, machines and months stand out"

@@ -84,3 +84,30 @@ def test_what_was_there_from_the_first_month_is_no_change() -> None:
         }
     )
     assert changes(frame) == {"A": {"2016-03": "Vida", "2016-02": "E11"}}
+
+
+def test_a_swap_that_was_put_right_is_shown_to_reviewers_and_phantoms_say_what_they_are(tmp_path: Path) -> None:
+    from muscle_bayes.simulation import simulate_phantom
+
+    images = tmp_path / "images"
+    images.mkdir()
+    for name, swap in (("clean", None), ("swapped", "whole")):
+        phantom = simulate_phantom("trunk", seed=1, voxel_mm=(2.8, 2.8, 6.0), supersample=(2, 2, 1), swap=swap)
+        for role, image in (("water", phantom.water), ("fat", phantom.fat), ("dseg", phantom.labels)):
+            nib.save(image, images / f"{name}_{role}.nii.gz")
+    # Nobody says in the table that these are phantoms; their headers do.
+    people = pd.DataFrame({"participant_id": ["clean", "swapped"], "bmi_kg_m2": 26.0})
+    people.to_csv(tmp_path / "participants.csv", index=False)
+    (tmp_path / "study.toml").write_text(STUDY.replace("quality = false", "repair_swap = true"))
+    made = measure(tmp_path)
+    table = made.measured.table
+    assert (table["simulated"] == 1).all()
+    both = table[(table["muscle"] == "autochthonous") & (table["side"] == "both")]
+    region = both[both["region"] == "field_of_view"].set_index("participant_id")
+    assert region["qc"].to_dict() == {"clean": "pass", "swapped": "review"}
+    clean, swapped = region["intermat_threshold_percent"][["clean", "swapped"]]
+    assert abs(clean - swapped) < 0.1
+    page = (made.out / "qc" / "index.html").read_text()
+    assert page.count("put right before measuring: water and fat look swapped") == 1
+    decisions = pd.read_csv(made.out / "qc_decisions.tsv", sep="\t", comment="#")
+    assert decisions["participant_id"].tolist() == ["swapped"]

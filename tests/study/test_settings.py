@@ -110,3 +110,12 @@ def test_no_file_and_no_toml(tmp_path: Path) -> None:
 def test_whatever_is_written_gives_a_study_or_a_study_file_error(content: dict[str, object]) -> None:
     with pytest.raises(StudyFileError):
         study_from(content, folder=Path("/data"))
+
+
+def test_a_placeholder_that_is_none_is_refused_before_anybody_is_looked_for() -> None:
+    from muscle_bayes.study.images_settings import ImagesSection
+
+    with pytest.raises(ValueError, match=r"water holds \{pid\}, which is no placeholder: write \{participant_id\}"):
+        ImagesSection(
+            root="x", water="{pid}_water.nii.gz", fat="{participant_id}_fat.nii.gz", labels="{participant_id}.nii"
+        )
