@@ -174,11 +174,30 @@ def cost() -> str:
     return table([f"{COHORT:,} scans", "", ""], rows)
 
 
+def formats() -> str:
+    """What it takes to bring a delivery to two volumes in memory, by format."""
+    path = HERE / "results" / "deliveries.json"
+    if not path.is_file():
+        return "Not yet measured."
+    found = json.loads(path.read_text())["formats"]
+    rows = [
+        [
+            name,
+            number(one["megabytes"]),
+            number(one["cpu_s_load_and_read"]),
+            number(60 / one["cpu_s_load_and_read"]),
+        ]
+        for name, one in found.items()
+    ]
+    return table(["made-up delivery", "MB a visit", "CPU s to both volumes", "visits a minute and core"], rows)
+
+
 SECTIONS: dict[str, Callable[[], str]] = {
     "machines": machines,
     "stages": stages,
     "asked": asked,
     "agreement": agreement,
+    "formats": formats,
     "truth": truth,
     "storage": storage,
     "scaling": scaling,
