@@ -36,8 +36,6 @@ def test_what_is_made_for_events_only_says_so(small_table: pd.DataFrame) -> None
     fit = mb.fit("pain_ordinal", small_table, method="ml")
     with pytest.raises(EstimandError, match="Wald intervals only"):
         fit.profile_intervals()
-    with pytest.raises(EstimandError, match="shares of its categories"):
-        mb.prior_predictive("pain_ordinal", small_table)
 
 
 def test_replicated_shares_are_those_of_the_model(pain_fit: mb.Fit, small_table: pd.DataFrame) -> None:
