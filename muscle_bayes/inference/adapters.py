@@ -9,8 +9,9 @@ import xarray as xr
 
 from muscle_bayes.inference.diagnostics import Diagnostics, Finding, chain_findings, summarise_parameters
 from muscle_bayes.inference.draws import Draws
-from muscle_bayes.inference.fit import Maximum, Method
+from muscle_bayes.inference.fit import Method
 from muscle_bayes.inference.laplace import laplace_posterior
+from muscle_bayes.inference.maximum import Maximum
 from muscle_bayes.inference.maximum_likelihood import maximum_likelihood
 from muscle_bayes.inference.problem import GroupTerm, LogitProblem
 from muscle_bayes.inference.sampling import nuts_posterior

@@ -18,8 +18,9 @@ from muscle_bayes.inference.provenance import hash_rows
 from muscle_bayes.inference.support import describe_support
 from muscle_bayes.specification.catalogue import load_model
 from muscle_bayes.specification.design import Design
-from muscle_bayes.specification.model import Model, Priors
+from muscle_bayes.specification.model import Model
 from muscle_bayes.specification.published import require_new_data
+from muscle_bayes.specification.sections import Priors
 
 
 def fit(

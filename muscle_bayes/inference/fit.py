@@ -14,6 +14,7 @@ import xarray as xr
 from muscle_bayes.errors import EstimandError, UnconvergedFitError
 from muscle_bayes.inference.diagnostics import Diagnostics
 from muscle_bayes.inference.draws import Draws
+from muscle_bayes.inference.maximum import Maximum
 from muscle_bayes.inference.provenance import software_versions
 from muscle_bayes.inference.summary_text import summary_text
 from muscle_bayes.inference.support import Support
@@ -22,50 +23,6 @@ from muscle_bayes.specification.recipe import Recipe
 
 Method = Literal["nuts", "laplace", "pymc", "ml"]
 _MANY = 64
-
-
-@dataclass(frozen=True)
-class Maximum:
-    """The maximum of the marginal likelihood.
-
-    Attributes
-    ----------
-    coefficients : numpy.ndarray, shape (1 + p,)
-        The intercept of the columns as they are, then the coefficients.
-    covariance : numpy.ndarray, shape (1 + p, 1 + p)
-        Their Wald covariance.
-    sds : tuple of float
-        For each of `Recipe.varying`, the standard deviation of its effects.
-    effects : tuple of numpy.ndarray, shape (J,)
-        For each of them, the conditional modes.
-    log_likelihood : float
-        Marginal, by the Laplace approximation (as lme4's default).
-    site : int or None
-        Which of them is the random intercept of the site.
-    thresholds : numpy.ndarray, shape (K - 1,), optional
-        Of an ordered outcome, of the columns as they are; its intercept is 0.
-    joint_covariance : numpy.ndarray, shape (K - 1 + p, K - 1 + p), optional
-        Of thresholds and coefficients.
-    """
-
-    coefficients: np.ndarray
-    covariance: np.ndarray
-    sds: tuple[float, ...]
-    effects: tuple[np.ndarray, ...]
-    log_likelihood: float
-    site: int | None = None
-    thresholds: np.ndarray | None = None
-    joint_covariance: np.ndarray | None = None
-
-    @property
-    def site_sd(self) -> float | None:
-        """Standard deviation of the site effects; None without a random intercept of the site."""
-        return None if self.site is None else self.sds[self.site]
-
-    @property
-    def site_effects(self) -> np.ndarray:
-        """Conditional modes of the site effects, shape (J,); empty without a random intercept of the site."""
-        return np.empty(0) if self.site is None else self.effects[self.site]
 
 
 @dataclass(frozen=True, repr=False)

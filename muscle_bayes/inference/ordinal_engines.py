@@ -11,7 +11,7 @@ from muscle_bayes.errors import InvalidValueError, ModelFileError
 from muscle_bayes.inference.adapters import CHAINS, EngineResult, run_pymc, sampled
 from muscle_bayes.inference.diagnostics import Diagnostics, Finding
 from muscle_bayes.inference.draws import Draws
-from muscle_bayes.inference.fit import Maximum
+from muscle_bayes.inference.maximum import Maximum
 from muscle_bayes.inference.ordinal_findings import threshold_prior_findings
 from muscle_bayes.inference.ordinal_maximum_likelihood import ordinal_maximum_likelihood
 from muscle_bayes.inference.ordinal_problem import OrdinalProblem

@@ -13,7 +13,8 @@ import xarray as xr
 from muscle_bayes.errors import FitFileError
 from muscle_bayes.inference.array_modules import import_dask_alone
 from muscle_bayes.inference.diagnostics import Diagnostics, Finding
-from muscle_bayes.inference.fit import Fit, Maximum
+from muscle_bayes.inference.fit import Fit
+from muscle_bayes.inference.maximum import Maximum
 from muscle_bayes.inference.provenance import hash_rows, software_versions
 from muscle_bayes.inference.support import Support
 from muscle_bayes.specification.grouping import Factor, Varying

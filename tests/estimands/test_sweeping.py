@@ -13,8 +13,7 @@ from muscle_bayes.estimands.one_specification import Settings
 from muscle_bayes.estimands.specifications import with_priors
 from muscle_bayes.estimands.sweeping import read_results, specification_keys
 from muscle_bayes.simulation import simulate_cohort
-from muscle_bayes.specification import load_model
-from muscle_bayes.specification.model import Priors
+from muscle_bayes.specification import Priors, load_model
 from muscle_bayes.specification.priors import HalfNormalPrior
 
 NUMBERS = ["estimate", "lower", "upper", "mcse", "prob_gt_null", "n", "khat"]
