@@ -124,6 +124,10 @@ def look_closer(
     (nx, ny, nz) uint8
         Where either look says paraspinal muscle, the second decides; all else is as it was.
     """
+    import torch
+
+    from muscle_bayes.imaging.network.prediction import most_probable
+
     own = np.isin(labels, PARASPINAL)
     if own.sum() < _LEAST_PIXELS or not _shows_back(own, labels):
         return labels
@@ -134,7 +138,7 @@ def look_closer(
         networks, first, second, box, np.flatnonzero(shown), spacing, device, mirror=mirror, precision=precision
     )
     for chosen, probabilities in looks:
-        found[:, :, chosen] = np.moveaxis(probabilities.argmax(axis=1), 0, 2)
+        found[:, :, chosen] = np.moveaxis(most_probable(torch.from_numpy(probabilities)).numpy(), 0, 2)
     either = (own[box] | np.isin(found, PARASPINAL)) & shown
     out = labels.copy(order="K")
     out[box][either] = found[either]

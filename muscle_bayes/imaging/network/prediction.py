@@ -354,7 +354,6 @@ def without_islands(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _to_grid(probabilities: "torch.Tensor", signals: "Signals", shape: tuple[int, int]) -> "torch.Tensor":
     """Most probable classes: in the body's box on the network's own pixels, else of whole slices on the image's grid."""
-    torch = require_torch()
     from muscle_bayes.imaging.network.signals import resampled
 
     bx, by = signals.first.shape[1:]
@@ -366,5 +365,30 @@ def _to_grid(probabilities: "torch.Tensor", signals: "Signals", shape: tuple[int
         for axis in (2, 3):
             whole = resampled(whole, axis, shape[axis - 2])
         probabilities = whole
-    # Several times faster on a processor than argmax.
-    return probabilities.max(dim=1).indices.to(torch.uint8)
+    return most_probable(probabilities)
+
+
+def most_probable(probabilities: "torch.Tensor") -> "torch.Tensor":
+    """Return the most probable class of every pixel, the first of equal ones.
+
+    Parameters
+    ----------
+    probabilities : (batch, N_CLASSES, nx, ny) float32 tensor
+        On any device.
+
+    Returns
+    -------
+    (batch, nx, ny) uint8 tensor
+        There.
+    """
+    torch = require_torch()
+    if probabilities.device.type != "cpu":
+        return probabilities.argmax(dim=1).to(torch.uint8)
+    # Class by class, each pass over memory in order: many times faster on a processor than argmax across classes.
+    best = probabilities[:, 0].clone()
+    found = torch.zeros(best.shape, dtype=torch.uint8)
+    for number in range(1, probabilities.shape[1]):
+        here = probabilities[:, number]
+        found.masked_fill_(here > best, number)
+        torch.maximum(best, here, out=best)
+    return found

@@ -12,6 +12,7 @@ from muscle_bayes import __version__
 from muscle_bayes.imaging.labels import SCHEME
 from muscle_bayes.imaging.network.bundle import Bundle, read_bundle
 from muscle_bayes.imaging.network.devices import choose_device, device_words, require_torch
+from muscle_bayes.imaging.network.normalisation import with_group_norms
 from muscle_bayes.imaging.network.precision import PrecisionCheck, checked_precision
 from muscle_bayes.imaging.network.samples import Array
 from muscle_bayes.imaging.network.spread import carried_with
@@ -57,6 +58,8 @@ class Segmenter:
         read = read_bundle(bundle, trust=trust_bundle)
         chosen = choose_device(device)
         networks, hashes = read.networks(chosen)
+        if chosen.type == "cpu":
+            networks = [with_group_norms(network) for network in networks]
         close_up = bool(read.metadata.get("close_up", False))
         checked = checked_precision(networks, hashes, chosen, precision, close_up=close_up)
         return cls(read, networks, hashes, chosen, checked)
