@@ -2,9 +2,9 @@
 
 import re
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
@@ -50,6 +50,9 @@ class ImagesSection(BaseModel):
     water, fat, image, labels : str, optional
         Patterns such as `sub-{participant_id}/ses-{session_id}/anat/*_water.nii.gz`; each must meet exactly one file. Water and
         fat of a Dixon pair, or `image`, one contrast. Needed for `nifti`; other formats find water and fat themselves.
+    sessions : tuple of str, optional
+        Which sessions of the participants' table are measured: a list, one, or "all". Left out: the one of [exposure], which in
+        any case is the one that is analysed.
     settings : dict of str to str
         What else a format may be told, such as which series descriptions are water and fat.
     backend : {"labelmap", "hull", "bundle", "nnunet", "totalsegmentator"}
@@ -91,6 +94,7 @@ class ImagesSection(BaseModel):
     fat: str | None = None
     image: str | None = None
     labels: str | None = None
+    sessions: tuple[str, ...] | None = Field(default=None, min_length=1)
     settings: dict[str, str] = Field(default_factory=dict)
     backend: Literal["labelmap", "hull", "bundle", "nnunet", "totalsegmentator"] = "labelmap"
     weights: Path | None = None
@@ -104,6 +108,11 @@ class ImagesSection(BaseModel):
     quality: bool = True
     repair_swap: bool = False
     pictures: bool = False
+
+    @field_validator("sessions", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -13,6 +13,9 @@ FAILURE_COLUMNS = ("participant_id", "session_id", "error", "where", "problem", 
 #: Type of error -> reason in the flow, in the order in which the flow tells them; the first that fits.
 REASONS: Mapping[str, str] = {
     "DeliveryError": "images not found or not usable as delivered",
+    "ArchiveError": "archive damaged or unsafe to open",
+    "ConversionError": "DICOM series incomplete or not convertible",
+    "StationError": "stations missing, twice or apart",
     "CorruptImageError": "image file corrupt",
     "EmptyImageError": "image without signal",
     "ImageDimensionError": "image is no three-dimensional volume",
@@ -25,6 +28,8 @@ REASONS: Mapping[str, str] = {
     "BackendError": "segmentation failed",
     "MissingWeightsError": "segmentation failed",
     "WorkerKilledError": "process ended while it was measured",
+    "DeviceMemoryError": "too large for the memory",
+    "MissingDependencyError": "software missing",
     "ImageError": "images not found or not usable as delivered",
     "InvalidValueError": "values of the participant outside their range",
 }

@@ -23,6 +23,7 @@ from muscle_bayes.study.scan_quality import DECISIONS, decisions_of
 from muscle_bayes.study.scanning import measure_images
 from muscle_bayes.study.settings import FitSection, Study, load_study
 from muscle_bayes.study.simulating import read_truth
+from muscle_bayes.study.visits import require_one_session
 from muscle_bayes.study.withdrawn import Withdrawn
 from muscle_bayes.study.writing import single_writer
 
@@ -83,7 +84,10 @@ def _run_stages(
         if isinstance(source, Path):
             folder.input_hash(source)
 
-    measured = measure_images(folder)[0] if study.images is not None else None
+    measured = None
+    if study.images is not None:
+        require_one_session(study)
+        measured = measure_images(folder)[0]
     cohort, failures = _cohort(folder, measured)
     shown = phantoms(cohort, folder) if phantoms is not None else _kept_phantoms(folder)
     fits = [make_fit(folder, cohort, section, model, study.sensitivity_of(section)) for section, model in models]
@@ -94,7 +98,8 @@ def _run_stages(
     folder.lock.keep_only(folder.stages)
     folder.write_lock()
     ungated = {made.section.label: made.gate for made in fits if made.gate}
-    return StudyRun(study, report, failures, ungated, folder.made, folder.kept, tuple(cohort.notes))
+    told = measured.failures if measured is not None else failures
+    return StudyRun(study, report, told, ungated, folder.made, folder.kept, tuple(cohort.notes))
 
 
 def _kept_phantoms(folder: StudyFolder) -> Phantoms | None:
@@ -130,7 +135,7 @@ def _cohort(folder: StudyFolder, measured: Measured | None) -> tuple[Cohort, pd.
             raise TableError(str(measurements), "There is no such file", _NO_MEASUREMENTS)
     elif measured is not None:
         measurements = out / "measurements.tsv"
-    failures = measured.failures if measured is not None else failure_table([])
+    failures = _of_session(study, measured.failures) if measured is not None else failure_table([])
     rules = [exclusion.rule() for exclusion in study.exclusions]
     rules = [*_withdrawn(folder), *exclusion_rules(failures), *_reviewed(folder), *rules]
     hashes = [folder.input_hash(participants)]
@@ -156,6 +161,12 @@ def _cohort(folder: StudyFolder, measured: Measured | None) -> tuple[Cohort, pd.
     folder.progress.finish(f"{len(cohort):,} participants")
     # Read back what was written, so that a first and a resumed run go on from the same bytes.
     return Cohort.load(out), failures
+
+
+def _of_session(study: Study, failures: pd.DataFrame) -> pd.DataFrame:
+    """Return the failures of the session that is analysed; that of another visit leaves nobody out."""
+    chosen = study.exposure.session if study.exposure else None
+    return failures if chosen is None else failures[failures["session_id"].isin(["", chosen])]
 
 
 def _withdrawn(folder: StudyFolder) -> list[dict[str, Any]]:

@@ -7,15 +7,17 @@ from typing import Any
 import pandas as pd
 
 from muscle_bayes.cohort import read_cohort
-from muscle_bayes.cohort.drift import GROUPINGS, monthly_means, shifts
+from muscle_bayes.cohort.drift import FEWEST, GROUPINGS, monthly_means, shifts
 from muscle_bayes.cohort.files import whole_file
 from muscle_bayes.errors import MuscleBayesError
 from muscle_bayes.imaging.deliveries import audit_sequences
+from muscle_bayes.imaging.deliveries.sequences import SMALLEST_GROUP
 from muscle_bayes.imaging.quality.decisions import write_decision_template
 from muscle_bayes.study.people import Person
 from muscle_bayes.study.records import read_record, record_path
 from muscle_bayes.study.scan_quality import DECISIONS, decisions_of
 from muscle_bayes.study.settings import Study
+from muscle_bayes.study.visits import participants_measured
 
 _MEASURES = ("intermat_percent", "lean_cm3")
 #: What begins where, on the charts; the scanner's own number says nothing to a reader.
@@ -47,9 +49,10 @@ def write_review(study: Study, people: Iterable[Person], out: Path, facts: pd.Da
     if study.images.quality or study.images.pictures:
         _pages(study, people, out, changed=changed)
     table = out / "qc" / "drift.tsv"
-    if changed or not table.is_file():
-        _drift(study, out, facts, table)
     notes = _sequences(study, out, facts)
+    if changed or not table.is_file():
+        why = _drift(study, out, facts, table)
+        notes += [f"no drift charts: {why}"] if why else []
     excluded = sum(decision.decision == "exclude" for decision in decisions_of(out).values())
     if excluded:
         notes.append(f"{excluded} scans are left out by reviewers, qc fail in measurements.tsv: qc_decisions.tsv")
@@ -64,12 +67,13 @@ def _sequences(study: Study, out: Path, facts: pd.DataFrame) -> list[str]:
     """Write whose sequence differs from the rest of the cohort, and return what to say of it."""
     if len(facts.columns) <= 2:  # nobody's delivery says how it was acquired
         return []
-    table = read_cohort(
-        study.resolve(study.participants.file), columns=study.participants.model_dump()["columns"]
-    ).table
+    if len(facts) < SMALLEST_GROUP:
+        return [f"sequences were not compared: {len(facts)} scans cannot say what is usual (from {SMALLEST_GROUP} on)"]
+    table = participants_measured(study)
     if "site" in table:
-        sites = table.drop_duplicates("participant_id").set_index("participant_id")["site"]
-        facts = facts.assign(site=facts["participant_id"].map(sites))
+        facts = facts.merge(
+            table[["participant_id", "session_id", "site"]], on=["participant_id", "session_id"], how="left"
+        )
     found = audit_sequences(facts)
     _write(found, out / "qc" / "sequences.tsv")
     if found.empty:
@@ -112,8 +116,8 @@ def _pages(study: Study, people: Iterable[Person], out: Path, *, changed: bool) 
     write_qc_page(out / "qc", rows, title=f"Quality of scans: {study.study.name}", simulated=simulated)
 
 
-def _drift(study: Study, out: Path, facts: pd.DataFrame, path: Path) -> None:
-    """Write tables and chart of drift, where sites or facts are known."""
+def _drift(study: Study, out: Path, facts: pd.DataFrame, path: Path) -> str:
+    """Write tables and chart of drift, where sites or facts are known; return why there are none."""
     try:
         cohort = read_cohort(
             study.resolve(study.participants.file),
@@ -121,23 +125,27 @@ def _drift(study: Study, out: Path, facts: pd.DataFrame, path: Path) -> None:
             columns=study.participants.model_dump()["columns"],
             exposure=study.exposure.model_dump(exclude_unset=True) if study.exposure else None,
         )
-    except MuscleBayesError:
-        # What is wrong with the exposure is told where the cohort is read for the analysis.
-        return
+    except MuscleBayesError as error:
+        return f"{error.problem}. {error.remedy}"
     frame = cohort.table
     told = [name for name in GROUPINGS if name in facts and name != "site"]
     if told:
         key = ["participant_id", "session_id"]
         frame = frame.merge(facts[[*key, *told]], on=key, how="left")
     measures = [name for name in _MEASURES if name in frame and frame[name].notna().any()]
-    table = shifts(frame, measures) if measures else pd.DataFrame()
+    if not measures:
+        return "nobody has the exposure over its whole extent"
+    known = [name for name in GROUPINGS if name in frame and frame[name].notna().any()]
+    if not known:
+        return "neither site nor scanner, software or month of the scans is known"
+    table = shifts(frame, measures)
     if table.empty:
-        return
+        return f"no site, scanner, software or month has {FEWEST} scans or more beside {FEWEST} others of its site"
     _write(table, path)
     if "acquisition_month" in frame:
         months = monthly_means(frame, measures)
         if months.empty:
-            return
+            return f"no month has {FEWEST} scans of a site or more; qc/drift.tsv holds the other comparisons"
         _write(months, out / "qc" / "drift_months.tsv")
         months.attrs = {"simulated": cohort.simulated, "changes": changes(frame)}
         from muscle_bayes.plots.drift import drift
@@ -145,6 +153,7 @@ def _drift(study: Study, out: Path, facts: pd.DataFrame, path: Path) -> None:
         for ending in ("png", "svg"):
             with whole_file(out / "qc" / f"drift.{ending}") as drawing:
                 drift(months).savefig(drawing)
+    return ""
 
 
 def changes(frame: pd.DataFrame) -> dict[str, dict[str, str]]:

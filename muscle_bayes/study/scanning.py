@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from muscle_bayes.cohort import read_cohort
 from muscle_bayes.cohort.exposure import Exposure
 from muscle_bayes.errors import StudyFileError
 from muscle_bayes.imaging.batch import Shard, open_pool
@@ -12,13 +11,12 @@ from muscle_bayes.imaging.batch.pools import cards_of_this_machine
 from muscle_bayes.study.folder import StudyFolder
 from muscle_bayes.study.lock import code_version, fingerprint
 from muscle_bayes.study.measuring import Measured, measure_people, require_some
-from muscle_bayes.study.people import Person, people_of
 from muscle_bayes.study.progress import Progress
 from muscle_bayes.study.scan_review import write_review
 from muscle_bayes.study.scan_settings import WITHOUT_NETWORK, ScanSettings, hash_of_weights
 from muscle_bayes.study.scan_tables import tables_folder, write_measured
 from muscle_bayes.study.settings import Study, load_study
-from muscle_bayes.study.withdrawn import Withdrawn
+from muscle_bayes.study.visits import people_of_study
 from muscle_bayes.study.writing import single_writer
 
 STAGE = "measurements"
@@ -136,7 +134,7 @@ def measure(
 
 
 def measure_images(folder: StudyFolder, how: How | None = None) -> tuple[Measured, int]:
-    """Measure the images of every participant of the chosen session and write the tables.
+    """Measure the images of every participant, of the sessions that the study measures, and write the tables.
 
     Parameters
     ----------
@@ -159,7 +157,9 @@ def measure_images(folder: StudyFolder, how: How | None = None) -> tuple[Measure
     study, how = folder.study, how or How()
     assert study.images is not None
     settings = scan_settings(folder, how.device)
-    people = [person for person in people_of_study(study) if how.shard is None or how.shard.holds(*_key(person))]
+    people = people_of_study(study)
+    if how.shard is not None:
+        people = [person for person in people if how.shard.holds(person.participant_id, person.session_id)]
     number, cards = _workers(study, how)
     if number > 1 and cards:
         # Each worker sees one card only, whatever its number is for everybody else.
@@ -237,31 +237,6 @@ def scan_settings(folder: StudyFolder, device: str | None = None) -> ScanSetting
         pictures=images.pictures,
         seed=study.study.seed,
     )
-
-
-def people_of_study(study: Study) -> list[Person]:
-    """Return the participants of the chosen session, without those who withdrew.
-
-    Parameters
-    ----------
-    study : Study
-        With its table.
-
-    Returns
-    -------
-    list of Person
-    """
-    cohort = read_cohort(
-        study.resolve(study.participants.file),
-        columns=study.participants.model_dump()["columns"],
-        exposure={"session": study.exposure.session} if study.exposure else None,
-    )
-    withdrawn = Withdrawn(study.out)
-    return [person for person in people_of(cohort.table) if not withdrawn.holds(*_key(person))]
-
-
-def _key(person: Person) -> tuple[str, str]:
-    return person.participant_id, person.session_id
 
 
 def _workers(study: Study, how: How) -> tuple[int, list[str]]:

@@ -16,8 +16,9 @@ from muscle_bayes.study.progress import Progress
 from muscle_bayes.study.records import rows_from_text
 from muscle_bayes.study.scan_review import write_review
 from muscle_bayes.study.scan_tables import FACTS, tables_folder, write_measured
-from muscle_bayes.study.scanning import STAGE, ScanRun, people_of_study
+from muscle_bayes.study.scanning import STAGE, ScanRun
 from muscle_bayes.study.settings import Study, load_study
+from muscle_bayes.study.visits import people_of_study
 from muscle_bayes.study.writing import single_writer
 
 _KEY = ["participant_id", "session_id"]

@@ -26,8 +26,10 @@ TOLERANCE = 0.01
 
 #: A value that at least this share of a group has is a way in which the group is scanned, not an exception.
 COMMON_SHARE = 0.1
-#: Groups with fewer scans cannot say what is usual; they are held against everybody.
+#: Groups with fewer scans cannot say what is usual; they are held against everybody, and fewer scans in all against nobody.
 SMALLEST_GROUP = 10
+#: The matrix follows the body where images are cropped; it is a property of the sequence where at least this share has one.
+MATRIX_SHARE = 0.5
 
 COLUMNS = ("site", "participant_id", "session_id", "parameter", "value", "usual", "scans", "of", "sentence")
 
@@ -38,6 +40,8 @@ def audit_sequences(facts: pd.DataFrame, *, parameters: Sequence[str] = tuple(PA
     What is usual is the commonest value of a site (of everybody, where there are no sites or a site has under 10 scans). A value
     that under a tenth of the site has is told for each scan; one that more have is told once for the site, because it is a
     change of protocol, scanner or software and nobody's mistake; and so is a site whose usual value is not that of most sites.
+    Under 10 scans in all are not compared. Neither are matrices where no one matrix is that of half of the scans: images that
+    were cropped to the body differ in it, and in nothing that was measured.
 
     Parameters
     ----------
@@ -62,7 +66,7 @@ def audit_sequences(facts: pd.DataFrame, *, parameters: Sequence[str] = tuple(PA
             "facts", "There is no column participant_id", "Give one row a scan with its participant"
         )
     facts = facts.reset_index(drop=True)
-    known = [p for p in parameters if p in facts and facts[p].notna().any()]
+    known = [p for p in parameters if p in facts and facts[p].notna().any()] if len(facts) >= SMALLEST_GROUP else []
     sites = (
         facts["site"].astype("str").where(facts["site"].notna(), "") if "site" in facts else pd.Series("", facts.index)
     )
@@ -77,6 +81,8 @@ def audit_sequences(facts: pd.DataFrame, *, parameters: Sequence[str] = tuple(PA
             large = len(own) >= SMALLEST_GROUP and own.ne("").any()
             against = own if large else values
             usual = _usual(against)
+            if parameter == "matrix" and (against == usual).mean() < MATRIX_SHARE:
+                continue
             if large and site != "":
                 usual_of_sites[str(site)] = usual
             counts = against.value_counts()
