@@ -9,8 +9,9 @@ import pandas as pd
 
 from muscle_bayes.errors import EstimandError
 from muscle_bayes.estimands.linear_predictor import new_effects
-from muscle_bayes.estimands.nomogram import NOT_CLINICAL, Nomogram
+from muscle_bayes.estimands.nomogram import Nomogram
 from muscle_bayes.estimands.points import pretty
+from muscle_bayes.estimands.probability_scale import NOT_CLINICAL
 from muscle_bayes.estimands.sites import MEANING
 from muscle_bayes.estimands.variables import Variable
 from muscle_bayes.specification.grouping import INTERCEPT
