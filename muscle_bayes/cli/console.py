@@ -2,18 +2,20 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from muscle_bayes.study.pace import Pace
+from muscle_bayes.study.pace import Pace, duration
 from muscle_bayes.study.progress import Progress
 
-#: A log gets a line of progress no more often than this, in seconds.
-_LINE_EVERY = 60.0
+#: Seconds to the first line of progress in a log; each pause is twice the one before, so that days do not fill a disk.
+_FIRST_LINE = 15.0
+#: The longest pause.
+_LINE_EVERY = 300.0
 
 
 class ConsoleProgress(Progress):
@@ -56,41 +58,63 @@ class ConsoleProgress(Progress):
             self._bars.stop_task(self._task)
             self._task = None
 
+    def say(self, text: str) -> None:
+        """Print a sentence above the bars."""
+        self._bars.console.print(text, markup=False, highlight=False)
+
     def warn(self, text: str) -> None:
         """Print a sentence above the bars."""
         self._bars.console.print(text, style="yellow", markup=False, highlight=False)
 
 
 class PlainProgress(Progress):
-    """Prints one line a stage on stderr, and of a long stage one a minute."""
+    """Prints on stderr when a stage of several steps begins and when any ends, and between them done, rate and time left.
 
-    def __init__(self) -> None:
-        self._stage, self._since, self._told = "", 0.0, 0.0
+    Parameters
+    ----------
+    now : callable
+        Clock, in seconds.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._stage, self._since, self._next, self._pause = "", 0.0, 0.0, _FIRST_LINE
         self._pace: Pace | None = None
 
     def start(self, stage: str, total: int | None = None) -> None:
-        """Remember the stage and when it began."""
-        self._stage, self._since = stage, time.monotonic()
-        self._told = self._since
-        self._pace = Pace(total) if total else None
+        """Remember the stage and when it began; say of how many steps it is."""
+        self._stage, self._since, self._pause = stage, self._now(), _FIRST_LINE
+        self._next = self._since + self._pause
+        self._pace = Pace(total, self._now) if total else None
+        if total is not None and total > 1:
+            self._print(f"{stage}: 0/{total:,}")
 
     def advance(self, note: str = "") -> None:
-        """Count a step; print rate and time left where a minute has passed."""
+        """Count a step; print how far it is where it is time."""
         if self._pace is None:
             return
         self._pace.step()
-        if time.monotonic() - self._told >= _LINE_EVERY:
-            self._told = time.monotonic()
-            done = f"{self._pace.done:,}/{self._pace.total:,}"
-            print(f"{self._stage}: {done}, {self._pace.words}", file=sys.stderr, flush=True)
+        if self._now() < self._next or self._pace.done == self._pace.total:
+            return
+        self._pause = min(2 * self._pause, _LINE_EVERY)
+        self._next = self._now() + self._pause
+        words = self._pace.words
+        self._print(f"{self._stage}: {self._pace.done:,}/{self._pace.total:,}" + (f", {words}" if words else ""))
 
     def finish(self, note: str = "") -> None:
         """Print the stage, its result and how long it took."""
-        seconds = time.monotonic() - self._since
-        print(f"{self._stage}: {note} ({seconds:.1f} s)", file=sys.stderr, flush=True)
+        self._print(f"{self._stage}: {note} ({duration(self._now() - self._since)})")
+
+    def say(self, text: str) -> None:
+        """Print a sentence."""
+        self._print(text)
 
     def warn(self, text: str) -> None:
         """Print a sentence."""
+        self._print(text)
+
+    @staticmethod
+    def _print(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 

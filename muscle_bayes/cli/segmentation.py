@@ -108,6 +108,7 @@ def segment(
         mirror=mirror,
         uncertainty=uncertainty,
         trust_bundle=trust_bundle,
+        progress=lambda text: typer.echo(text, err=True),
     )
     files = save_labels(labels, out)
     wanted = ("backend", "device", "bundle", "model", "tool_version", "weights_sha256", "trained_on")
@@ -195,6 +196,13 @@ def validate(
     from muscle_bayes.imaging.network.validation import validate as judge
 
     found = judge(
-        reference, bundle=bundle, device=device, scheme=scheme, mirror=mirror, trust_bundle=trust_bundle, out=out
+        reference,
+        bundle=bundle,
+        device=device,
+        scheme=scheme,
+        mirror=mirror,
+        trust_bundle=trust_bundle,
+        out=out,
+        progress=lambda text: typer.echo(text, err=True),
     )
     print_validation(found.overlap, found.agreement, notes=found.notes, device=found.device, as_json=as_json)

@@ -53,8 +53,11 @@ def _tell(detail: ErrorDetails, root: type[BaseModel]) -> tuple[str, str, str]:
     kind = detail["type"]
     message = _PLAIN_WORDS.get(kind, detail["msg"].removeprefix("Value error, "))
     if kind == "extra_forbidden":
-        near = nearest(loc[-1], known)
+        near, elsewhere = nearest(loc[-1], known), _tables_with(loc[-1], root)
         remedy = f"Perhaps you meant {near!r}" if near else f"Use one of {', '.join(known)}"
+        if elsewhere:
+            other = f", or perhaps you meant {near!r}" if near else ""
+            remedy = f"It belongs under {' or '.join(elsewhere)}{other}"
         return place, f"Unknown key {loc[-1]!r}", remedy
     if kind == "missing":
         return place, "This is missing", "Add it; `muscle-bayes init DIR` writes a study.toml that explains every key"
@@ -87,3 +90,28 @@ def _keys_beside(loc: list[str], root: type[BaseModel]) -> list[str]:
     if isinstance(section, type) and issubclass(section, BaseModel):
         return [name for name in section.model_fields if name != "folder"]
     return []
+
+
+def _tables_with(key: str, root: type[BaseModel]) -> list[str]:
+    """Return the tables of the file that do know a key, as people write them."""
+    found = [table for table, names in _tables(root) if key in names]
+    # What formats of deliveries may be told is no fixed list of the schema's, and is looked up only where a key is unknown.
+    from muscle_bayes.imaging.deliveries.finding import SETTINGS
+
+    formats = [name for name, takes in SETTINGS.items() if key in takes]
+    return found + ([f"[images.settings] (format {' or '.join(formats)})"] if formats else [])
+
+
+def _tables(section: type[BaseModel], place: str = "") -> list[tuple[str, list[str]]]:
+    """Return each table of the file below the top with the keys that it knows."""
+    each = [(f"[{place}]", list(section.model_fields))] if place else []
+    for name, about in section.model_fields.items():
+        inside = [about.annotation, *get_args(about.annotation)]
+        for part in inside:
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                listed = about.annotation is not part and "tuple" in str(about.annotation)
+                below = _tables(part, f"{place}.{name}" if place else name)
+                each += [
+                    (f"[{table}]" if listed and at == 0 else table, keys) for at, (table, keys) in enumerate(below)
+                ]
+    return each

@@ -10,6 +10,7 @@ import pandas as pd
 from muscle_bayes.errors import DeliveryError, EmptyTableError
 from muscle_bayes.imaging.batch import Pool, Shard
 from muscle_bayes.imaging.deliveries import Deliveries, Delivery, find_deliveries
+from muscle_bayes.imaging.deliveries.delivery import where_of
 from muscle_bayes.study.images_settings import ImagesSection
 from muscle_bayes.study.missing_scans import failure_row, failure_table
 from muscle_bayes.study.one_scan import finished_scan, measure_task
@@ -17,7 +18,7 @@ from muscle_bayes.study.people import Person
 from muscle_bayes.study.progress import Progress
 from muscle_bayes.study.records import rows_from_text
 from muscle_bayes.study.scan_quality import decisions_of
-from muscle_bayes.study.scan_settings import ScanSettings
+from muscle_bayes.study.scan_settings import WITHOUT_NETWORK, ScanSettings, backend_words
 from muscle_bayes.study.scan_task import MeasuredScan, ScanTask
 
 
@@ -107,10 +108,11 @@ def measure_people(
     left = max(len(waiting) - limit, 0) if limit is not None else 0
     waiting = waiting[: len(waiting) - left]
     for row in failed.values():
-        progress.warn(f"participant {row['participant_id']}: {row['problem']}")
+        progress.warn(_told(row))
     if waiting:
-        progress.start("measurements", len(waiting))
         with workers() as pool:
+            progress.say(f"{len(waiting):,} scans to measure, {pool.words}: {_how(pool, settings)}")
+            progress.start("measurements", len(waiting))
             for answer in pool.run(measure_task, [tasks[number] for number in waiting]):
                 number = waiting[answer.number]
                 if answer.value is not None:
@@ -118,7 +120,7 @@ def measure_people(
                 else:
                     # Whatever goes wrong with one person's images is that person's row, never the end of the cohort.
                     failed[number] = failure_row(people[number], answer.error or RuntimeError("no answer"))
-                    progress.warn(f"participant {people[number].participant_id}: {failed[number]['problem']}")
+                    progress.warn(_told(failed[number]))
                 progress.advance(people[number].participant_id)
     said = f"{len(done):,} measured" + (f" ({reused:,} of them before)" if reused else "")
     if waiting:
@@ -126,6 +128,21 @@ def measure_people(
     measured = _collected(people, done, failed, reused, left)
     measured.notes += deliveries.notes
     return measured
+
+
+def _told(row: Mapping[str, str]) -> str:
+    """Say whose scan cannot be measured, and why."""
+    return f"{where_of(row['participant_id'], row['session_id'])}: {row['problem']}"
+
+
+def _how(pool: Pool, settings: ScanSettings) -> str:
+    """Say by what scans are labelled; what no scan can do without is missed here, not after the first delivery was read."""
+    if settings.backend in WITHOUT_NETWORK:
+        return f"backend {settings.backend}, no network"
+    (answer,) = pool.run(backend_words, [settings])
+    if answer.error is not None:
+        raise answer.error
+    return str(answer.value)
 
 
 def _of_whom(people: Sequence[Person], deliveries: Deliveries) -> tuple[dict[int, Delivery], dict[int, dict[str, str]]]:

@@ -34,7 +34,7 @@ from muscle_bayes.study.records import (
     rows_as_text,
 )
 from muscle_bayes.study.scan_quality import assessed, repaired, superseding, with_verdicts
-from muscle_bayes.study.scan_settings import WITHOUT_NETWORK, ScanSettings, opened_backend
+from muscle_bayes.study.scan_settings import WITHOUT_NETWORK, ScanSettings, backend_of
 from muscle_bayes.study.scan_task import Clock, MeasuredScan, ScanTask
 
 _SOFTWARE = ("numpy", "scipy", "pandas", "nibabel", "torch", "monai", "pydicom", "dcm2niix")
@@ -281,8 +281,7 @@ def _segmented(
     volumes: dict[str, Volume], settings: ScanSettings, notes: list[str]
 ) -> tuple[dict[str, Volume], nib.Nifti1Image]:
     """Label a scan by the backend that this process has open, cut to the regions that its weights were trained on."""
-    tool = tuple(sorted(settings.tool.items()))
-    backend = opened_backend(settings.backend, settings.weights, settings.device, settings.trust_weights, tool)
+    backend = backend_of(settings)
     if isinstance(backend, BundleBackend):
         volumes, cut = cut_to_training(volumes, backend.metadata)
         notes += [cut] if cut else []

@@ -33,6 +33,15 @@ class Progress:
             Its result in a few words.
         """
 
+    def say(self, text: str) -> None:
+        """Say how something is done: on which device, by which weights.
+
+        Parameters
+        ----------
+        text : str
+            One sentence.
+        """
+
     def warn(self, text: str) -> None:
         """Say something that a reader should know.
 

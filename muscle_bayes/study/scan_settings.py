@@ -109,22 +109,46 @@ def hash_of_weights(backend: str, weights: Path | None) -> str:
 _WEIGHTS = {".safetensors", ".pt", ".pth", ".ts", ".json", ".yaml", ".toml", ".pkl"}
 
 
-@cache
-def opened_backend(
-    name: str, weights: Path | None, device: str | None, trust: bool, tool: tuple[tuple[str, Any], ...]
-) -> Any:
-    """Return a backend, opened once in each process: loading weights for every scan would take longer than the scan.
+def backend_of(settings: ScanSettings) -> Any:
+    """Return the backend that labels a study's scans, opened once in each process.
 
     Parameters
     ----------
-    name, weights, device, trust, tool
-        As in `ScanSettings`; `tool` as a tuple of pairs.
+    settings : ScanSettings
+        How scans are measured.
 
     Returns
     -------
     Backend
         Of `muscle_bayes.imaging.backends`.
     """
+    tool = dict(settings.tool)
+    if settings.backend == "nnunet" and settings.scheme is not None:
+        tool["scheme"] = settings.scheme
+    return _opened(
+        settings.backend, settings.weights, settings.device, settings.trust_weights, tuple(sorted(tool.items()))
+    )
+
+
+def backend_words(settings: ScanSettings) -> str:
+    """Say what labels a study's scans, and on which device; opening it tells what is missing before any scan is read.
+
+    Parameters
+    ----------
+    settings : ScanSettings
+        Of a backend with a network.
+
+    Returns
+    -------
+    str
+        One line.
+    """
+    return str(backend_of(settings).words)
+
+
+@cache
+def _opened(name: str, weights: Path | None, device: str | None, trust: bool, tool: tuple[tuple[str, Any], ...]) -> Any:
+    """Open a backend; loading weights for every scan would take longer than the scan."""
     from muscle_bayes.imaging.backends import open_backend
 
     bundle, model = (weights, None) if name == "bundle" else (None, weights)

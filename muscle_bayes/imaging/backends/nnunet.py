@@ -120,6 +120,12 @@ class NnunetBackend:
         )
 
     @property
+    def words(self) -> str:
+        """What labels and where."""
+        weights = ", ".join(digest[:12] for digest in self.weights_sha256)
+        return f"nnU-Net model {self.model.name} (weights {weights}) on {self.device}"
+
+    @property
     def device(self) -> str:
         """Where the tool is told to compute."""
         return f"{self.kind}:{self.number}" if self.number else self.kind

@@ -33,6 +33,10 @@ class Backend(Protocol):
     def device(self) -> str:
         """Where it computes."""
 
+    @property
+    def words(self) -> str:
+        """What labels and where, for a log before the first scan."""
+
     def __call__(self, images: Images) -> nib.Nifti1Image:
         """Label a scan: ids of `muscle_bayes.imaging.SCHEME` on the grid of the input, where they come from in `extra`."""
 
@@ -64,6 +68,11 @@ class BundleBackend:
     def device(self) -> str:
         """Where it computes."""
         return str(self.segmenter.device)
+
+    @property
+    def words(self) -> str:
+        """What labels, where and in which number type."""
+        return self.segmenter.words
 
     @property
     def metadata(self) -> Mapping[str, Any]:

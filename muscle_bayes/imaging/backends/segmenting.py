@@ -1,6 +1,7 @@
 """Label one scan and write its label map: what `segment` does."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ def segment(
     uncertainty: bool | None = None,
     trust_bundle: bool = False,
     out: str | Path | None = None,
+    progress: Callable[[str], None] | None = None,
     **tool: Any,
 ) -> nib.Nifti1Image:
     """Label muscles, bone and subcutaneous fat in one scan.
@@ -48,6 +50,8 @@ def segment(
         Let a bundle's configuration run code of its author, or nnU-Net open pickled checkpoints.
     out : path, optional
         Also write the label map (.nii.gz) with a JSON sidecar beside it.
+    progress : callable, optional
+        Told what labels, and on which device, before it begins.
     **tool
         command, scheme, folds, channels, task, contrast, timeout_s: of the tools, see
         `muscle_bayes.imaging.backends.open_backend`.
@@ -79,6 +83,8 @@ def segment(
         trust_bundle=trust_bundle,
         **tool,
     )
+    if progress is not None:
+        progress(opened.words)
     labels = opened(images)
     if out is not None:
         save_labels(labels, out)

@@ -121,6 +121,12 @@ class TotalSegmentatorBackend:
         return cls(words, task, folder, hashes, contrast, kind, number, timeout_s, version)
 
     @property
+    def words(self) -> str:
+        """What labels and where."""
+        weights = ", ".join(digest[:12] for digest in self.weights_sha256)
+        return f"TotalSegmentator {self.version}, task {self.task} (weights {weights}) on {self.device}"
+
+    @property
     def device(self) -> str:
         """Where the tool is told to compute."""
         return f"{self.kind}:{self.number}" if self.number else self.kind

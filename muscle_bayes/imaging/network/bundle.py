@@ -96,7 +96,8 @@ def read_bundle(folder: str | Path | None = None, *, trust: bool = False) -> Bun
     BundleError
         Where a file is missing or cannot be read, or the network does not fit this project's input and labels.
     """
-    root = data_folder("segmentation") if folder is None else Path(folder)
+    # Absolute, so that a refusal names a folder that can be found from anywhere.
+    root = data_folder("segmentation") if folder is None else Path(folder).absolute()
     metadata = _json(root / "configs" / "metadata.json")
     inference = _json(root / "configs" / "inference.json")
     definition = inference.get("network_def")

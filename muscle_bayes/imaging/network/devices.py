@@ -1,5 +1,7 @@
 """torch when it is needed, one clear message when it is not there, and the device that computes."""
 
+import os
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 from muscle_bayes.errors import InvalidValueError, MissingDependencyError
@@ -81,3 +83,24 @@ def device_words(device: "torch.device") -> str:
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     return f"{device} ({torch.get_num_threads()} threads)" if device.type == "cpu" else str(device)
+
+
+def missed_card() -> str:
+    """Say that there is a card which this installation of torch cannot use: a scan then takes minutes instead of seconds.
+
+    Returns
+    -------
+    str
+        One sentence; empty where torch uses the card, where there is none, or where CUDA_VISIBLE_DEVICES hides it.
+    """
+    torch = require_torch()
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1")
+    if hidden or torch.cuda.is_available():
+        return ""
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    if "GPU " not in listed:
+        return ""
+    return f"nvidia-smi lists a card that torch {torch.__version__} cannot use: check the driver, or install a torch built for it"

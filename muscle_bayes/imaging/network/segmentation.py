@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from muscle_bayes import __version__
 from muscle_bayes.imaging.labels import SCHEME
 from muscle_bayes.imaging.network.bundle import Bundle, read_bundle
-from muscle_bayes.imaging.network.devices import choose_device, device_words, require_torch
+from muscle_bayes.imaging.network.devices import choose_device, device_words, missed_card, require_torch
 from muscle_bayes.imaging.network.normalisation import with_group_norms
 from muscle_bayes.imaging.network.precision import PrecisionCheck, checked_precision
 from muscle_bayes.imaging.network.samples import Array
@@ -63,6 +63,16 @@ class Segmenter:
         close_up = bool(read.metadata.get("close_up", False))
         checked = checked_precision(networks, hashes, chosen, precision, close_up=close_up)
         return cls(read, networks, hashes, chosen, checked)
+
+    @property
+    def words(self) -> str:
+        """What labels, where and in which number type, for a log before the first scan."""
+        metadata = self.bundle.metadata
+        name = f"{metadata.get('name', self.bundle.folder.name)} {metadata.get('version', '')}".strip()
+        weights = ", ".join(digest[:12] for digest in self.hashes)
+        said = f"bundle {name} (weights {weights}) on {device_words(self.device)}; {self.precision.words}"
+        missed = missed_card() if self.device.type == "cpu" else ""
+        return f"{said}. {missed}" if missed else said
 
     def __call__(self, images: Images, *, mirror: bool = True, uncertainty: bool | None = None) -> nib.Nifti1Image:
         """Label a scan; see `segment`."""

@@ -84,7 +84,7 @@ def validate(
     out : path, optional
         Folder to write the tables to.
     progress : callable, optional
-        Told the name of each scan when it is done.
+        Told what labels, and on which device, before it begins; then of each scan when it is done.
 
     Returns
     -------
@@ -97,7 +97,15 @@ def validate(
     """
     pairs = find_pairs(reference)
     segmenter = Segmenter.load(bundle, device, trust_bundle=trust_bundle)
-    found = validate_pairs(segmenter, pairs, bmi=_bmi(Path(reference)), scheme=scheme, mirror=mirror, progress=progress)
+    tell = None
+    if progress is not None:
+        progress(segmenter.words)
+        said = iter(range(1, len(pairs) + 1))
+
+        def tell(name: str) -> None:
+            progress(f"{next(said):,} of {len(pairs):,}: {name}")
+
+    found = validate_pairs(segmenter, pairs, bmi=_bmi(Path(reference)), scheme=scheme, mirror=mirror, progress=tell)
     if out is not None:
         found.save(out)
     return found
