@@ -135,6 +135,8 @@ class RowSpread:
                 self._carried = carried
                 self.settings |= {
                     "of": "InterMAT and lean volume by the definition threshold, autochthonous muscles",
+                    "sd": "root mean square error to expect of the figure as published, of which estimate +- 1.96 SD is a 95 % "
+                    "interval; the calibration's mean_error (points, share of the lean volume) is part of it and not subtracted",
                     "calibration": carried.calibration.to_json(),
                     "views": len(carried.views.defined) - 1,
                 }
@@ -187,7 +189,7 @@ class RowSpread:
         if not len(differences) or not np.isfinite(intermat) or intermat >= 100:
             return None
         borders = [self._border(_SIDES[number]) for number in numbers]
-        return raw_spread(borders, weight, self._scan.background.spacing[2], defined, intermat, differences)
+        return raw_spread(side, borders, weight, self._scan.background.spacing[2], defined, intermat, differences)
 
     def _border(self, side: str) -> Border:
         if side not in self._borders:

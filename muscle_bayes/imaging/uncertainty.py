@@ -1,17 +1,20 @@
 """Standard deviations and covariance of InterMAT and lean muscle that come from where the network drew the border.
 
-Three things are known of a label map without its truth: how much InterMAT and lean volume change when the network sees the scan
-mirrored, turned, scaled, shaded and noisier (views); how much they change when the whole border moves by a millimetre; and how
-much when parts of it move, each for itself. Their squares are added with factors and floors that were fitted on simulated scans
-with known labels (`uncertainty_calibration`); the factors belong to one set of weights and travel in its bundle.
+Four things are known of a measurement without its truth: how much it changes when parts of the border move, each for itself; how
+much when the network sees the scan mirrored, turned, scaled, shaded and noisier (views); how much fat was found; and how large the
+muscle is. The logarithm of the SD is a sum of their logarithms, with weights that were fitted on simulated scans with known labels
+(`uncertainty_calibration`); the weights belong to one network and travel in its bundle.
 
-What is shared by everybody, such as the threshold that calls a voxel adipose, is no spread of a person: it belongs in a sensitivity
-analysis.
+The SD is the root mean square error to expect of the figure as it is published: nothing is subtracted from anybody's figures, and
+what a network of simulated scans draws too small or too large on average counts as error. What is shared by everybody and all
+networks, such as the threshold that calls a voxel adipose, is no spread of a person: it belongs in a sensitivity analysis.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -25,6 +28,11 @@ Array = NDArray[np.float64]
 SECTORS, BLOCK_MM = 8, 15.0
 #: The muscle whose spread is calibrated.
 MUSCLE = "autochthonous"
+#: Of rows; "both" pools left and right.
+SIDES = ("left", "right", "both")
+#: What is known of a measurement, in the order of `Scale.powers`: change of the measure itself for a millimetre of the border's
+#: parts and between the views, then InterMAT (points) and lean volume (cm3) for both measures.
+SIGNS = ("border", "views", "intermat_percent", "lean_cm3")
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,38 +89,67 @@ class ViewSums:
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """How raw spreads become a covariance; fitted for one set of weights.
+class Scale:
+    """How the SD of one measure follows from what is known of it: a power of each sign, multiplied.
 
     Attributes
     ----------
-    views : float
-        Factor of the spread of the views.
-    shared_mm, local_mm : float
-        SD of the whole border's place, and of its parts', mm.
-    intermat_floor_percent, lean_floor_share : float
-        What is added to everybody: points of InterMAT, and a share of the lean volume.
-    intermat_factor, lean_factor : float
-        By which SDs are multiplied in the end, so that 95 % intervals cover 95 % of the scans that it was fitted on.
+    level : float
+        Logarithm of the SD where all signs are 1.
+    powers : (4,) tuple of float
+        Of `SIGNS`; those of border and views are not negative, so that more doubt never gives a smaller SD.
+    least, most : (4,) tuple of float
+        Signs beyond these count as these: the smallest of the fit, and for InterMAT the largest. A border or views that are less
+        sure than any of the fit go on raising the SD, so does a larger muscle.
+    factor : mapping
+        Side ("left", "right", "both") -> by which the SD is multiplied in the end, so that 95 % intervals cover 95 % of scans that
+        the powers were not fitted on; a network has its own habits on each side.
+    """
+
+    level: float
+    powers: tuple[float, ...]
+    least: tuple[float, ...] = (1e-6, 1e-6, 1e-6, 1e-6)
+    most: tuple[float, ...] = (inf, inf, 100.0, inf)
+    factor: Mapping[str, float] = field(default_factory=dict)
+
+    def sd(self, signs: Array) -> Array:
+        """Return SDs, (n,), of signs (n, 4), before they are multiplied by the factor of their side."""
+        found: Array = np.exp(self.level + np.log(np.clip(signs, self.least, self.most)) @ np.array(self.powers))
+        return found
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How what is known of a measurement becomes a covariance; fitted for one set of weights.
+
+    Attributes
+    ----------
+    intermat, lean : Scale
+        Of the SD of InterMAT (points) and of lean volume (cm3).
+    correlation : float
+        Of their errors.
+    mean_error : (2,) tuple of float
+        Mean error of the fitted scans, InterMAT in points and lean volume as a share of itself: part of the SDs, and stated for
+        those who want to know.
     weights_sha256 : tuple of str
         Weights that it belongs to.
     fitted_on : dict
         Number of scans, seeds, settings, what truth was, the command.
     """
 
-    views: float
-    shared_mm: float
-    local_mm: float
-    intermat_floor_percent: float
-    lean_floor_share: float
-    intermat_factor: float = 1.0
-    lean_factor: float = 1.0
+    intermat: Scale
+    lean: Scale
+    correlation: float = 0.0
+    mean_error: tuple[float, ...] = (0.0, 0.0)
     weights_sha256: tuple[str, ...] = ()
     fitted_on: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, for a bundle's metadata."""
-        return {**asdict(self), "weights_sha256": list(self.weights_sha256)}
+        plain: dict[str, Any] = json.loads(json.dumps({"signs": SIGNS, **asdict(self)}))
+        for name in ("intermat", "lean"):  # JSON knows no infinity
+            plain[name]["most"] = [None if value == inf else value for value in plain[name]["most"]]
+        return plain
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Calibration":
@@ -121,39 +158,63 @@ class Calibration:
         Raises
         ------
         InvalidValueError
-            Where a number is missing, negative or none.
+            Where a number is missing, not finite or impossible, or it was fitted by an older version.
         """
-        names = [name for name in cls.__dataclass_fields__ if name not in ("weights_sha256", "fitted_on")]
         try:
-            numbers = {name: float(content[name]) for name in names}
+            if list(content["signs"]) != list(SIGNS):
+                raise ValueError(f"its signs are {content['signs']}, not {list(SIGNS)}")
+            scales = [_scale(content[name]) for name in ("intermat", "lean")]
+            correlation = float(content["correlation"])
+            mean_error = tuple(float(value) for value in content["mean_error"])
             hashes = tuple(str(value) for value in content["weights_sha256"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InvalidValueError("uncertainty", f"is no calibration ({error})", "Fit it again") from error
-        if not all(np.isfinite(value) and value >= 0 for value in numbers.values()):
-            raise InvalidValueError("uncertainty", "a factor is negative or not finite", "Fit it again")
-        return cls(**numbers, weights_sha256=hashes, fitted_on=dict(content.get("fitted_on", {})))
+        if not abs(correlation) < 1 or len(mean_error) != 2 or not np.isfinite(mean_error).all():
+            raise InvalidValueError("uncertainty", "its correlation or its mean error is impossible", "Fit it again")
+        return cls(*scales, correlation, mean_error, hashes, dict(content.get("fitted_on", {})))
+
+
+def _scale(content: Mapping[str, Any]) -> Scale:
+    powers, least = (tuple(float(value) for value in content[name]) for name in ("powers", "least"))
+    most = tuple(inf if value is None else float(value) for value in content["most"])
+    factor = {str(side): float(value) for side, value in content["factor"].items()}
+    scale = Scale(float(content["level"]), powers, least, most, factor)
+    if not len(powers) == len(least) == len(most) == len(SIGNS):
+        raise ValueError(f"it needs {len(SIGNS)} powers and limits")
+    if not np.isfinite([scale.level, *factor.values(), *powers, *least]).all():
+        raise ValueError("a number is not finite")
+    ordered = all(0 < low <= high for low, high in zip(least, most, strict=True))
+    if set(factor) != set(SIDES) or min(factor.values()) <= 0 or min(powers[:2]) < 0 or not ordered:
+        raise ValueError("a factor, a power or a limit is missing or impossible")
+    return scale
 
 
 @dataclass(frozen=True, eq=False)
 class RawSpread:
-    """What is known of one row's spread before it is scaled.
+    """What is known of one row's spread before it is calibrated.
 
     Attributes
     ----------
-    views : (2, 2) float64
-        Mean square of the views' differences, InterMAT (points) and lean volume (cm3).
-    shared : (2,) float64
-        Change for a border that lies 1 mm further out.
-    local : (2, 2) float64
-        Sum of squares of the changes for 1 mm of each part of the border.
-    lean_cm3 : float
-        Lean volume of the row.
+    side : {"left", "right", "both"}
+        Of the row.
+    border, views : (2,) float64
+        Root of the sum of squares of the changes for 1 mm of each part of the border, and root mean square of the views'
+        differences: InterMAT (points) and lean volume (cm3).
+    intermat_percent, lean_cm3 : float
+        Of the row.
     """
 
+    side: str
+    border: Array
     views: Array
-    shared: Array
-    local: Array
+    intermat_percent: float
     lean_cm3: float
+
+    @property
+    def signs(self) -> Array:
+        """Values of `SIGNS` for InterMAT and for lean volume, (2, 4)."""
+        size = [self.intermat_percent, self.lean_cm3]
+        return np.array([[self.border[k], self.views[k], *size] for k in range(2)])
 
     def covariance(self, by: Calibration) -> Array:
         """Return the covariance of InterMAT (points) and lean volume (cm3).
@@ -161,18 +222,16 @@ class RawSpread:
         Parameters
         ----------
         by : Calibration
-            Factors and floors.
+            Of the network.
 
         Returns
         -------
         (2, 2) float64
         """
-        floor = np.diag([by.intermat_floor_percent**2, (by.lean_floor_share * self.lean_cm3) ** 2])
-        raw = by.views**2 * self.views + by.shared_mm**2 * np.outer(self.shared, self.shared)
-        raw = raw + by.local_mm**2 * self.local + floor
-        scale = np.array([by.intermat_factor, by.lean_factor])
-        scaled: Array = raw * np.outer(scale, scale)
-        return scaled
+        parts = zip((by.intermat, by.lean), self.signs, strict=True)
+        sd = np.array([scale.factor[self.side] * float(scale.sd(signs)) for scale, signs in parts])
+        found: Array = np.outer(sd, sd) * np.array([[1, by.correlation], [by.correlation, 1]])
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,6 +299,7 @@ def border(mask: NDArray[np.bool_], fraction: Array, spacing: tuple[float, float
 
 
 def raw_spread(
+    side: str,
     borders: Sequence[Border],
     weight: Array,
     slice_mm: float,
@@ -251,6 +311,8 @@ def raw_spread(
 
     Parameters
     ----------
+    side : {"left", "right", "both"}
+        Of the row.
     borders : sequence of Border
         Of the sides that the row pools.
     weight : (nz,) float64
@@ -269,10 +331,10 @@ def raw_spread(
     lean = defined_cm3 * (1 - intermat_percent / 100)
     block = (np.arange(weight.size) * slice_mm // BLOCK_MM).astype(int)
     changes = []
-    for side in borders:
+    for one in borders:
         defined, adipose = (
             np.stack([np.bincount(block, weight * part[:, s]) for s in range(SECTORS)], axis=1)
-            for part in (side.defined, side.adipose)
+            for part in (one.defined, one.adipose)
         )
         # d(100 A / D) = (100 dA - I dD) / D
         changes.append(
@@ -283,9 +345,10 @@ def raw_spread(
     moved = np.concatenate(changes)
     views = differences * np.array([1.0, lean])
     return RawSpread(
-        views=views.T @ views / max(len(views), 1),
-        shared=moved.sum(axis=0),
-        local=moved.T @ moved,
+        side=side,
+        border=np.sqrt((moved**2).sum(axis=0)),
+        views=np.sqrt((views**2).sum(axis=0) / max(len(views), 1)),
+        intermat_percent=intermat_percent,
         lean_cm3=lean,
     )
 

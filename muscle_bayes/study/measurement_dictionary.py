@@ -23,11 +23,12 @@ _COLUMNS = {
     "voxel_mm3": ("Volume of a voxel; figures by threshold depend on it", "mm3"),
     "truncated": ("1 where the image does not show the whole extent; figures are then missing", "0/1"),
     "intermat_sd_percent": (
-        "Standard deviation of InterMAT (threshold): where the network drew the border",
+        "Standard deviation of InterMAT (threshold), that is the root mean square error to expect because of where the network "
+        "drew the border; InterMAT +- 1.96 of it is a 95 % interval",
         "%",
     ),
     "lean_sd_cm3": ("Standard deviation of lean volume (threshold), as that of InterMAT", "cm3"),
-    "intermat_lean_cov": ("Covariance of InterMAT and lean volume, as their standard deviations", "% cm3"),
+    "intermat_lean_cov": ("Covariance of the errors of InterMAT and lean volume, as their standard deviations", "% cm3"),
     "qc": ("pass, review (look at it) or fail (cannot be used)", ""),
     "simulated": ("1 where the image is a phantom", "0/1"),
 }

@@ -1,28 +1,27 @@
-"""Spread of InterMAT and lean volume: derivatives of what is measured, factors that come back, columns that are filled."""
+"""Spread of InterMAT and lean volume: derivatives of what is measured, powers that come back, columns that are filled."""
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
-from scipy import stats
 
 from muscle_bayes.errors import InvalidValueError
 from muscle_bayes.imaging import quantify
 from muscle_bayes.imaging.spread import COLUMNS, KEY, CarriedSpread
 from muscle_bayes.imaging.uncertainty import (
+    SIDES,
+    Border,
     Calibration,
-    RawSpread,
+    Scale,
     ViewSums,
     border,
     label_fingerprint,
     raw_spread,
 )
-from muscle_bayes.imaging.uncertainty_calibration import fit_calibration
 
 SPACING = (1.5, 2.0, 5.0)
 CM3 = float(np.prod(SPACING)) / 1000
@@ -60,16 +59,20 @@ def test_a_border_that_moves_changes_figures_as_a_second_measurement_says() -> N
         return np.array([100 * adipose / defined, defined - adipose])
 
     middle = figures(block())
-    weight = np.ones(8)
-    raw = raw_spread(
-        [border(block(), fraction, SPACING, 0.5)], weight, 5.0, block().sum() * CM3, middle[0], np.empty((0, 2))
-    )
+    parts = border(block(), fraction, SPACING, 0.5)
+    # The whole border as one part: everything in one sector, and slices that lie within one length.
+    whole = Border(*(np.eye(1, 8) * part.sum(axis=1)[:, None] for part in (parts.defined, parts.adipose)))
+    about = (block().sum() * CM3, middle[0], np.empty((0, 2)))
+    moved = raw_spread("both", [whole], np.ones(8), 1.0, *about)
     # One voxel out and one in, over the two millimetres and a half (1.5 and 2, out and in) that lie between: 3.5 mm.
-    numeric = (figures(block(1)) - figures(block(-1))) / 3.5
-    assert raw.shared[1] == pytest.approx(numeric[1], rel=0.05)  # corners belong to no side
-    assert raw.shared[0] == pytest.approx(numeric[0], rel=0.15)  # a share of a volume that grows by a quarter is curved
-    assert raw.local[0, 0] < raw.shared[0] ** 2  # parts that move for themselves average out
-    assert raw.lean_cm3 == pytest.approx(middle[1])
+    numeric = np.abs(figures(block(1)) - figures(block(-1))) / 3.5
+    assert moved.border[1] == pytest.approx(numeric[1], rel=0.05)  # corners belong to no side
+    assert moved.border[0] == pytest.approx(
+        numeric[0], rel=0.15
+    )  # a share of a volume that grows by a quarter is curved
+    assert moved.lean_cm3 == pytest.approx(middle[1])
+    apart = raw_spread("both", [parts], np.ones(8), 5.0, *about)
+    assert (apart.border < 0.6 * moved.border).all()  # parts that move for themselves average out
 
 
 def test_views_differ_from_the_label_map_in_the_region() -> None:
@@ -86,54 +89,26 @@ def test_views_differ_from_the_label_map_in_the_region() -> None:
     np.testing.assert_array_equal(back.adipose, adipose)
 
 
-def simulated_spreads(n: int, rng: np.random.Generator) -> list[RawSpread]:
-    out = []
-    for _ in range(n):
-        seen = rng.normal(size=(3, 2)) * rng.lognormal(0, 0.7) * np.array([1.0, 12.0])
-        shared = np.array([rng.lognormal(0.3, 0.4), rng.uniform(20, 60)])
-        parts = rng.normal(size=(20, 2)) * np.array([0.1, 3.0])
-        out.append(RawSpread(seen.T @ seen / 3, shared, parts.T @ parts, float(rng.uniform(300, 900))))
-    return out
-
-
-def test_known_factors_give_intervals_that_cover() -> None:
-    """400 scans to fit, 4,000 to judge; errors of a t distribution with 6 degrees, so that tails are longer than normal."""
-    rng = np.random.default_rng(2)
-    true = Calibration(0.8, 0.5, 1.2, 0.3, 0.015)
-
-    def errors(spreads: list[RawSpread]) -> np.ndarray:
-        scale = np.sqrt(stats.chi2.rvs(6, size=len(spreads), random_state=rng) / 4)  # variance of t(6) is 6 / 4
-        return np.array(
-            [rng.multivariate_normal([0, 0], s.covariance(true)) / k for s, k in zip(spreads, scale, strict=True)]
-        )
-
-    spreads = simulated_spreads(400, rng)
-    fitted = fit_calibration(spreads, errors(spreads))
-    others = simulated_spreads(4_000, rng)
-    error = errors(others)
-    sd = np.sqrt([np.diag(s.covariance(fitted)) for s in others])
-    true_sd = np.sqrt([np.diag(s.covariance(true)) for s in others])
-    # Monte Carlo error of the coverage: 0.3 points of judging and about 1.2 of fitting.
-    coverage = (np.abs(error) <= 1.96 * sd).mean(axis=0)
-    assert (np.abs(coverage - 0.95) < 0.035).all()
-    # Who is surer than whom is found again, not only how sure all are.
-    for k in range(2):
-        assert stats.spearmanr(sd[:, k], true_sd[:, k]).statistic > 0.95
-
-
-def test_what_makes_no_calibration_is_refused() -> None:
-    spreads = simulated_spreads(30, np.random.default_rng(3))
-    with pytest.raises(InvalidValueError, match="at least 20"):
-        fit_calibration(spreads[:19], np.zeros((19, 2)))
-    with pytest.raises(InvalidValueError, match="finite"):
-        fit_calibration(spreads, np.full((30, 2), np.nan))
-    good = replace(Calibration(1, 1, 1, 1, 1), weights_sha256=("a",)).to_json()
-    assert Calibration.from_json(json.loads(json.dumps(good))).weights_sha256 == ("a",)
-    for change in ({"views": -1}, {"views": "x"}, {"lean_factor": float("nan")}):
+def test_what_a_bundle_states_is_read_back_or_refused() -> None:
+    scale = Scale(-1.0, (0.5, 0.1, -0.3, 0.7), factor=dict.fromkeys(SIDES, 0.9))
+    good = Calibration(scale, scale, 0.2, (0.1, -0.01), ("a",), {"simulated": True})
+    plain = json.loads(json.dumps(good.to_json(), allow_nan=False))
+    assert Calibration.from_json(plain) == good
+    for part, change in (
+        ("lean", {"powers": [1, 2, 3]}),
+        ("lean", {"powers": [-0.1, 0, 0, 0]}),  # more doubt, smaller SD
+        ("intermat", {"level": float("nan")}),
+        ("intermat", {"factor": {"both": 1.0}}),
+        ("intermat", {"least": [0, 1, 1, 1]}),
+        ("intermat", {"factor": 1.0}),
+    ):
         with pytest.raises(InvalidValueError, match="uncertainty"):
-            Calibration.from_json({**good, **change})
+            Calibration.from_json({**plain, part: {**plain[part], **change}})
+    for other in ({"correlation": 1.0}, {"mean_error": [0]}, {"signs": ["views"]}, {"weights_sha256": None}):
+        with pytest.raises(InvalidValueError, match="uncertainty"):
+            Calibration.from_json({**plain, **other})
     with pytest.raises(InvalidValueError, match="uncertainty"):
-        Calibration.from_json({"views": 1})
+        Calibration.from_json({"views": 0.7, "shared_mm": 0.1, "weights_sha256": []})  # of an older version
 
 
 @pytest.fixture
@@ -152,7 +127,11 @@ def scan(nifti: Make) -> dict[str, Any]:
     defined = inside.sum(axis=(1, 2)).astype(float)
     adipose = (inside & ~lean[None, :, :, slices]).sum(axis=(1, 2)).astype(float)
     views = ViewSums(slices, np.stack([defined, 1.1 * defined]), np.stack([adipose, 1.3 * adipose]))
-    calibration = Calibration(1.0, 0.4, 0.6, 0.2, 0.01, 1.1, 0.9, ("w",), {"simulated": True})
+    factor = {"left": 1.1, "right": 0.9, "both": 1.0}
+    # InterMAT by its views alone, lean volume as 2 % of itself.
+    intermat = Scale(0.0, (0.0, 1.0, 0.0, 0.0), factor=factor)
+    lean = Scale(float(np.log(0.02)), (0.0, 0.0, 0.0, 1.0), factor=factor)
+    calibration = Calibration(intermat, lean, -0.4, (0.1, -0.01), ("w",), {"simulated": True})
     image.extra[KEY] = CarriedSpread(views, calibration, label_fingerprint(labels)).to_json()
     return {"water": nifti(water, SPACING), "fat": nifti(fat, SPACING), "labels": image}
 
@@ -164,13 +143,12 @@ def row(table: Any, side: str = "both", muscle: str = "autochthonous") -> Any:
 def test_labels_that_carry_a_spread_fill_the_table(scan: dict[str, Any], tmp_path: Path) -> None:
     table = quantify(**scan)
     found = row(table)
-    assert 0 < found["intermat_sd_percent"] < 20
-    assert 0 < found["lean_sd_cm3"] < found["lean_threshold_cm3"]
-    assert abs(found["intermat_lean_cov"]) <= found["intermat_sd_percent"] * found["lean_sd_cm3"]
-    # The views' own share: 10 % more muscle, 30 % more fat, so InterMAT rises by 2 / 11 of itself.
-    intermat = found["intermat_threshold_percent"]
-    assert found["intermat_sd_percent"] > 1.1 * intermat * (1.3 / 1.1 - 1)
-    assert row(table, "left")["lean_sd_cm3"] > found["lean_sd_cm3"] / 2
+    # The views find 10 % more muscle and 30 % more fat, so InterMAT rises by 2 / 11 of itself (every other slice is seen).
+    assert found["intermat_sd_percent"] == pytest.approx(found["intermat_threshold_percent"] * 2 / 11, rel=0.1)
+    assert found["lean_sd_cm3"] == pytest.approx(0.02 * found["lean_threshold_cm3"])
+    assert found["intermat_lean_cov"] == pytest.approx(-0.4 * found["intermat_sd_percent"] * found["lean_sd_cm3"])
+    left = row(table, "left")
+    assert left["lean_sd_cm3"] == pytest.approx(1.1 * 0.02 * left["lean_threshold_cm3"])
     assert np.isnan(row(table, "right", "iliopsoas")["intermat_sd_percent"])
     assert table.attrs["uncertainty"]["calibration"]["fitted_on"] == {"simulated": True}
     # From files: the sidecar beside the label map says the same.
@@ -178,6 +156,16 @@ def test_labels_that_carry_a_spread_fill_the_table(scan: dict[str, Any], tmp_pat
     (tmp_path / "p_dseg.json").write_text(json.dumps(dict(scan["labels"].extra)))
     again = quantify(scan["water"], scan["fat"], tmp_path / "p_dseg.nii.gz")
     np.testing.assert_allclose(row(again)[list(COLUMNS)].astype(float), found[list(COLUMNS)].astype(float))
+
+
+def test_views_that_show_none_of_a_muscle_leave_its_sd_out(scan: dict[str, Any]) -> None:
+    carried = scan["labels"].extra[KEY]
+    views = ViewSums.from_json(carried["views"])
+    views.defined[1, 0] = views.adipose[1, 0] = 0  # the left side is gone in a view
+    scan["labels"].extra[KEY] = {**carried, "views": views.to_json()}
+    table = quantify(**scan)
+    assert row(table, "left")[list(COLUMNS)].isna().all()
+    assert row(table, "right")[list(COLUMNS)].notna().all()
 
 
 def test_labels_that_were_changed_have_no_spread(scan: dict[str, Any], nifti: Make) -> None:

@@ -15,7 +15,7 @@ from muscle_bayes.imaging.network.bundle import Bundle
 from muscle_bayes.imaging.network.segmentation import Segmenter
 from muscle_bayes.imaging.network.views import VIEWS, changed_back, changed_image, noise_sd
 from muscle_bayes.imaging.spread import KEY
-from muscle_bayes.imaging.uncertainty import Calibration
+from muscle_bayes.imaging.uncertainty import SIDES, Calibration, Scale
 
 CPU = torch.device("cpu")
 Blocks = tuple[np.ndarray, np.ndarray]
@@ -71,7 +71,11 @@ def test_calibrated_weights_give_their_spread_and_others_none(
     assert KEY not in plain(pair).extra
     with pytest.raises(BundleError, match="uncalibrated SD would be invented"):
         plain(pair, uncertainty=True)
-    calibration = Calibration(1.0, 0.3, 0.5, 0.2, 0.01, weights_sha256=("0" * 64,))
+    one = dict.fromkeys(SIDES, 1.0)
+    # Not less than 0.2 points, whatever the border; 1 % of the lean volume.
+    intermat = Scale(0.0, (1.0, 0.0, 0.0, 0.0), least=(0.2, 1e-6, 1e-6, 1e-6), factor=one)
+    lean = Scale(float(np.log(0.01)), (0.0, 0.0, 0.0, 1.0), factor=one)
+    calibration = Calibration(intermat, lean, weights_sha256=("0" * 64,))
     calibrated = segmenter(known_network, calibration)
     found = calibrated(pair)
     assert KEY not in calibrated(pair, uncertainty=False).extra
@@ -79,7 +83,7 @@ def test_calibrated_weights_give_their_spread_and_others_none(
     rows = quantify(*pair, found)
     both = rows[(rows["muscle"] == "autochthonous") & (rows["side"] == "both")].iloc[0]
     assert 0.2 <= both["intermat_sd_percent"] < 10
-    assert both["lean_sd_cm3"] > 0.01 * both["lean_threshold_cm3"]
+    assert both["lean_sd_cm3"] == pytest.approx(0.01 * both["lean_threshold_cm3"])
     again = calibrated(pair)
     assert again.extra[KEY] == found.extra[KEY]  # nothing is drawn by chance
     others = segmenter(known_network, replace(calibration, weights_sha256=("1" * 64,)))
