@@ -10,11 +10,13 @@ import pandas as pd
 
 from muscle_bayes.cohort import Cohort
 from muscle_bayes.cohort.files import whole_file
-from muscle_bayes.errors import StudyFileError, TableError
+from muscle_bayes.cohort.names import nearest
+from muscle_bayes.errors import InvalidValueError, StudyFileError, TableError
 from muscle_bayes.study.lock import LOCK_NAME, Lock
 from muscle_bayes.study.people import Person
 from muscle_bayes.study.progress import Progress
 from muscle_bayes.study.settings import Study, load_study
+from muscle_bayes.study.visits import identifiers_of
 from muscle_bayes.study.withdrawn import NAME as WITHDRAWN
 from muscle_bayes.study.withdrawn import Withdrawn
 from muscle_bayes.study.writing import single_writer
@@ -81,6 +83,8 @@ def withdraw(
     ------
     StudyFileError
         Where the identifier is empty, or another run writes into the folder.
+    InvalidValueError
+        Where nobody is known by the identifier: not in the participants' table, not in the results, not withdrawn before.
     """
     study = study if isinstance(study, Study) else load_study(study)
     if not participant_id.strip():
@@ -89,25 +93,54 @@ def withdraw(
     out = study.out
     if not out.is_dir():
         done.remarks.append(f"There are no results in {out} yet")
-    if dry_run and not out.is_dir():
-        return done
+    listed = _listed(study, participant_id, session)
+    if not out.is_dir():
+        if not listed:
+            raise _nobody(study, participant_id)
+        if dry_run:
+            return done
     with single_writer(out, progress or Progress(), what="withdraw"):
+        if not listed:
+            # A mistyped identifier would leave the person's data where they are, and somebody in the belief that they are gone.
+            sought = Withdrawal(dry_run=True)
+            _Work(out, participant_id, session, sought).all()
+            if not sought.removed:
+                raise _nobody(study, participant_id)
         work = _Work(out, participant_id, session, done)
         if not dry_run:
             # First of all, so that whatever happens now nobody measures the images again.
             Withdrawn(out).add(participant_id, session)
-        work.files()
-        work.cohort()
-        work.tables()
-        work.stages()
-        work.summaries()
-        work.mentions()
+        work.all()
     if not done.removed:
         done.remarks.append("Nothing was found that had been derived from this participant")
     done.remarks.append(
         "The raw images and the participants' table are untouched: removing these is not this program's"
     )
     return done
+
+
+def _listed(study: Study, participant_id: str, session: str | None) -> bool:
+    """Tell whether the participants' table has somebody of this identifier, or they have been withdrawn before."""
+    if Withdrawn(study.out).holds(participant_id, session or ""):
+        return True
+    try:
+        return participant_id in identifiers_of(study)
+    except (TableError, OSError):
+        # Without a table nobody can say; what is in the results is still found.
+        return False
+
+
+def _nobody(study: Study, participant_id: str) -> InvalidValueError:
+    try:
+        near = nearest(participant_id, identifiers_of(study))
+    except (TableError, OSError):
+        near = None
+    return InvalidValueError(
+        f"withdraw {participant_id}",
+        f"Nobody is called so in {study.participants.file.name}, and nothing in {study.out.name} was derived from them: nothing "
+        "was removed",
+        "Check the identifier" + (f"; perhaps it is {near!r}" if near else ""),
+    )
 
 
 class _Work:
@@ -120,6 +153,15 @@ class _Work:
         # Of the whole participant also every session's files; a longer identifier that begins alike is somebody else.
         self._name = re.compile(rf"(?:^|[^A-Za-z0-9]){re.escape(entities)}(?![A-Za-z0-9])")
         self._text = re.compile(rf"(?<![A-Za-z0-9]){re.escape(participant_id)}(?![A-Za-z0-9])")
+
+    def all(self) -> None:
+        """Take every step, in order."""
+        self.files()
+        self.cohort()
+        self.tables()
+        self.stages()
+        self.summaries()
+        self.mentions()
 
     def files(self) -> None:
         """Remove files and folders that carry the participant's name."""

@@ -55,7 +55,7 @@ def find(root: Path, patterns: Mapping[str, str], people: Sequence[Participant] 
     patterns : mapping of str to str
         water, fat: patterns of file names that narrow the choice, such as `*_run-1_*`. Others are not used here.
     people : sequence of Participant or None
-        Not used: a tree says itself who is there.
+        How identifiers are spelt: where these write `sub-01` and `ses-1`, as a BIDS participants.tsv does, so does the listing.
 
     Returns
     -------
@@ -63,13 +63,16 @@ def find(root: Path, patterns: Mapping[str, str], people: Sequence[Participant] 
         One delivery a participant and session with exactly one pair.
     """
     listing = Listing()
+    written = {name for person in people or () for name in (person.participant_id, person.session_id)}
     for subject in sorted(root.glob("sub-*")):
         if not subject.is_dir():
             continue
         sessions = [path for path in sorted(subject.glob("ses-*")) if path.is_dir()]
         for folder in [*sessions, *([] if sessions and not _has_images(subject) else [subject])]:
-            participant_id = subject.name.removeprefix("sub-")
-            session_id = folder.name.removeprefix("ses-") if folder is not subject else ""
+            participant_id = subject.name if subject.name in written else subject.name.removeprefix("sub-")
+            session_id = ""
+            if folder is not subject:
+                session_id = folder.name if folder.name in written else folder.name.removeprefix("ses-")
             try:
                 files = _pair(folder, patterns, where_of(participant_id, session_id))
             except DeliveryError as error:
@@ -111,15 +114,16 @@ def _pair(folder: Path, patterns: Mapping[str, str], where: str) -> dict[str, tu
     if not whole:
         there = ", ".join(name.path.name for name in named[:4]) or "no image"
         alone = sorted({contrast for each in acquisitions.values() for contrast in each})
-        problem = (
-            f"There is {alone[0]} and no other of the same acquisition"
-            if len(alone) == 1
-            else "No pair of water and fat"
-        )
+        problem, remedy = "No pair of water and fat", ""
+        if len(alone) == 1:
+            other = "fat" if alone[0] == "water" else "water"
+            problem = f"There is {alone[0]} and no {other}"
+            remedy = f"Deliver the {other} image; if it is there, name the two"
         raise DeliveryError(
             where,
             f"{problem} under {folder.name} ({there})",
-            "Name them alike but for acq-, part-, rec-, desc- or the suffix (water, fat), or use the format nifti with patterns",
+            f"{remedy or 'Name them'} alike but for acq-, part-, rec-, desc- or the suffix (water, fat), or use the format nifti "
+            "with patterns",
         )
     if len(whole) > 1:
         names = ", ".join(each["water"][0].path.name for each in whole.values())

@@ -175,16 +175,27 @@ def _of_people(
     for missing, person in asked.items():
         if missing in there:
             continue
-        error = DeliveryError(
-            where_of(person.participant_id, person.session_id),
-            f"There is no delivery of it under {root.name}",
-            "Fetch the delivery, or leave the participant out",
-        )
+        error = _not_there(person, deliveries, root, nobody=not chosen)
         result.problems.append(problem_row(person.participant_id, person.session_id, error))
     left = len(deliveries) - len(chosen)
     if left:
         result.notes.append(f"{left:,} deliveries are of nobody in the table and were left alone")
     return chosen
+
+
+def _not_there(person: Participant, deliveries: Sequence[Delivery], root: Path, *, nobody: bool) -> DeliveryError:
+    """Say that there is no delivery of somebody; where the two lists are spelt otherwise, how."""
+    problem = f"There is no delivery of it under {root.name}"
+    remedy = "Fetch the delivery, or leave the participant out"
+    sessions = [d.session_id for d in deliveries if d.participant_id == person.participant_id]
+    if sessions:
+        problem += f"; of this participant there is session {', '.join(sessions)}"
+        remedy += "; if that is the visit that is meant, write session_id in the table as the delivery does"
+    elif nobody and deliveries:
+        first = where_of(deliveries[0].participant_id, deliveries[0].session_id)
+        problem += f"; nobody of the table is there. The delivery's first is {first}"
+        remedy = "Write participant_id (and session_id) in the table as the delivery does, or check root"
+    return DeliveryError(where_of(person.participant_id, person.session_id), problem, remedy)
 
 
 def _keyed(rows: Sequence[Mapping[str, str]]) -> list[Delivery]:

@@ -155,9 +155,19 @@ def load(delivery: Delivery, scratch: Path) -> DeliveredScan:
                 return stated_contrast(header)
             return contrast_of(header, names)
 
-        stations, facts, notes = read_stations(
-            delivery.files["dicom"], scratch, delivery.where, settings=delivery.settings, tell=tell
-        )
+        try:
+            stations, facts, notes = read_stations(
+                delivery.files["dicom"], scratch, delivery.where, settings=delivery.settings, tell=tell
+            )
+        except DeliveryError as error:
+            if not (alone and error.problem.startswith("No series is") and "_COMPOSED" in error.problem):
+                raise
+            raise DeliveryError(
+                error.where,
+                "There is one composed series and no other of fat, and its images do not say which contrast they are, in the image "
+                "type or Siemens' tag (0051,1019)",
+                "Fetch the whole composed series with its original headers, or 3D_GRE_TRA_F_COMPOSED as well",
+            ) from error
         return scan_of_stations(delivery, stations, facts, notes)
     if "composed" in delivery.files:
         return _split(delivery)

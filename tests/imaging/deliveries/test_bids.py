@@ -102,7 +102,7 @@ def test_several_pairs_are_refused_unless_a_pattern_chooses(tmp_path):
 
 
 BROKEN = {
-    "no fat": (["acq-water_VIBE"], "There is water and no other of the same acquisition"),
+    "no fat": (["acq-water_VIBE"], "There is water and no fat"),
     "fat of another acquisition": (["acq-water_VIBE", "acq-fat_MEGRE"], "No pair of water and fat"),
     "nothing of Dixon": (["T1w"], "No pair of water and fat"),
     "two images of water": (

@@ -174,7 +174,7 @@ def test_broken_deliveries_say_why(tmp_path, study):
 
 def test_a_composed_series_that_does_not_tell_its_contrasts_is_refused(tmp_path, study):
     composed_dicom(tmp_path, study, options=False)
-    with pytest.raises(DeliveryError, match="No series is water or fat"):
+    with pytest.raises(DeliveryError, match="do not say which contrast they are"):
         load_delivery(only(find_deliveries(tmp_path, "nako")), tmp_path / "scratch")
 
 
