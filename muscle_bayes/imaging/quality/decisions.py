@@ -27,6 +27,15 @@ DECISION_COLUMNS = (
 )
 DECISIONS = ("pass", "exclude", "corrected")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+#: A row that begins so is a comment. The template ends with one, which shows how a row is filled in.
+_COMMENT = "#"
+_EXAMPLE = dict(
+    zip(
+        DECISION_COLUMNS,
+        ("# example: sub-007", "", "exclude", "AB", "2026-03-31", "metal beside the spine", "", ""),
+        strict=True,
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -70,11 +79,11 @@ def write_decision_template(path: str | Path, rows: Iterable[Mapping[str, Any]])
     Returns
     -------
     pathlib.Path
-        The table. A row without a decision is no decision.
+        The table. A row without a decision is no decision, nor is one that begins with #, such as the example at the end.
     """
     path = Path(path)
     before = _rows(path) if path.is_file() else []
-    kept = [row for row in before if row.get("decision", "").strip()]
+    kept = [row for row in before if row.get("decision", "").strip() and not _is_comment(row)]
     known = {(row.get("participant_id", ""), row.get("session_id", "")) for row in kept}
     made = [{name: row.get(name, "") for name in DECISION_COLUMNS} for row in kept]
     for row in rows:
@@ -95,7 +104,7 @@ def write_decision_template(path: str | Path, rows: Iterable[Mapping[str, Any]])
     with partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, DECISION_COLUMNS, delimiter="\t", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(made)
+        writer.writerows([*made, _EXAMPLE])
     partial.replace(path)
     return path
 
@@ -106,8 +115,8 @@ def read_decisions(path: str | Path) -> dict[tuple[str, str], Decision]:
     Parameters
     ----------
     path : path
-        Table (TSV) with `DECISION_COLUMNS`; paths of corrected masks start from its folder. Rows without a decision are left
-        out.
+        Table (TSV) with `DECISION_COLUMNS`; paths of corrected masks start from its folder. Rows without a decision, and those
+        that begin with #, are left out.
 
     Returns
     -------
@@ -202,11 +211,15 @@ def _rows(path: Path) -> list[dict[str, str]]:
         ) from error
 
 
+def _is_comment(row: Mapping[str, str]) -> bool:
+    return row.get("participant_id", "").lstrip().startswith(_COMMENT)
+
+
 def _decision(row: Mapping[str, str], where: str, folder: Path) -> Decision | None:
     """Check one row; None where nothing is decided."""
     value = {name: row.get(name, "").strip() for name in DECISION_COLUMNS}
     value = {name: "" if text == "n/a" else text for name, text in value.items()}
-    if not any(value.values()):
+    if not any(value.values()) or _is_comment(value):
         return None
     participant, word = value["participant_id"], value["decision"].lower()
     if not participant:

@@ -39,6 +39,15 @@ def test_template_is_no_decision_and_keeps_those_made(tmp_path):
     assert path.read_text(encoding="utf-8").splitlines()[2].startswith("9\t")
 
 
+def test_template_shows_an_example_that_is_no_decision_until_its_mark_is_gone(tmp_path):
+    path = write_decision_template(tmp_path / "qc_decisions.tsv", [])
+    write_decision_template(path, [])  # written again, there is one example still
+    header, example = path.read_text(encoding="utf-8").splitlines()
+    assert read_decisions(path) == {}
+    path.write_text(f"{header}\n{example.removeprefix('# example: ')}\n", encoding="utf-8")
+    assert read_decisions(path)["sub-007", ""].decision == "exclude"
+
+
 def test_corrected_mask_supersedes_by_hash_only(tmp_path):
     mask = tmp_path / "corrected.nii.gz"
     mask.write_bytes(b"mask")
