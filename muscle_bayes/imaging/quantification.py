@@ -251,7 +251,8 @@ def measure(
                     "z_min_mm": _face_mm(grid, reach.first),
                     "z_max_mm": _face_mm(grid, reach.last),
                     "truncated": int(truncated),
-                    "qc": _qc(found, parts, cut, truncated, scan),
+                    # A stack that ends within a muscle is how trunks are scanned: `truncated` says it, nobody need look.
+                    "qc": _qc(found, parts, cut, truncated and region != WHOLE, scan),
                 }
             )
     table = pd.DataFrame(rows).assign(
