@@ -12,6 +12,8 @@ import jinja2
 from markupsafe import Markup
 from PIL import Image
 
+from muscle_bayes.imaging.quality.mosaic import FINDINGS_HEIGHT
+
 TEMPLATE, STYLE = "qc_page.html.jinja", "report.css"
 PER_PAGE = 50
 _ORDER = {"fail": 0, "review": 1, "pass": 2}
@@ -139,7 +141,8 @@ def _picture(path: Path | None) -> dict[str, Any] | None:
         return None
     with Image.open(path) as image:
         content = io.BytesIO()
-        image.convert("RGB").save(content, "JPEG", quality=_QUALITY, optimize=True)
-        width, height = image.size
+        # The page writes the findings itself, larger.
+        width, height = image.size[0], image.size[1] - int(image.info.get(FINDINGS_HEIGHT, 0))
+        image.convert("RGB").crop((0, 0, width, height)).save(content, "JPEG", quality=_QUALITY, optimize=True)
     address = "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode("ascii")
     return {"address": Markup(address), "width": width, "height": height}

@@ -1,10 +1,14 @@
 """Pages for reviewers: worst first, one file each, nothing loaded from elsewhere, every text escaped."""
 
+import base64
+import io
 import re
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from muscle_bayes.imaging.images import Volume
 from muscle_bayes.imaging.quality import Finding
 from muscle_bayes.report import write_qc_page
 
@@ -46,6 +50,28 @@ def test_worst_come_first_over_pages(tmp_path, rows):
             assert address.startswith("data:image/jpeg") or address in {page.name for page in pages}
     assert "left &lt; right" in texts[0]
     assert "There is no picture of this scan" in texts[0]
+
+
+def test_findings_stand_once_on_the_page(tmp_path):
+    """What the mosaic says of its foot is cut off: the page writes the findings itself."""
+    from muscle_bayes.imaging.quality.mosaic import draw_mosaic
+
+    data = np.zeros((40, 30, 12), dtype=np.float32)
+    data[5:35, 5:25] = 300
+    volume = Volume(data, np.diag([3.0, 3.0, 6.0, 1.0]), "made up", "")
+    finding = Finding("zero_slices", "review", "slice 4 has no signal", 1, 0, (3,))
+    heights = []
+    for name, findings in (("one", [finding]), ("three", [finding] * 3)):
+        picture = draw_mosaic(volume, None, None, tmp_path / f"{name}.png", findings=findings)
+        row = {"participant_id": name, "qc": "review", "findings": findings, "mosaic": picture}
+        (page,) = write_qc_page(tmp_path / name, [row])
+        content = re.search(r'src="data:image/jpeg;base64,([^"]+)"', page.read_text(encoding="utf-8"))
+        with Image.open(picture) as drawn, Image.open(io.BytesIO(base64.b64decode(content[1]))) as shown:
+            heights.append((drawn.size[1], shown.size[1]))
+    (one, shown_one), (three, shown_three) = heights
+    assert one < three
+    assert abs(shown_one - shown_three) <= 1
+    assert one - shown_one == pytest.approx(39, abs=1)  # 0.2 inches and a line of 0.19
 
 
 def test_pages_of_an_earlier_run_go(tmp_path, rows):

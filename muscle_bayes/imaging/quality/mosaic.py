@@ -15,14 +15,17 @@ from muscle_bayes.imaging.quality.findings import Finding, worst_first
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Okabe & Ito, colour-blind safe; muscles in the order of the label scheme take them in turn.
-_COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00", "#0072B2", "#FFFFFF")
+#: Okabe & Ito, colour-blind safe, blue lightened for a dark ground; muscles take them in the order of the label scheme.
+_COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00", "#B8A1FF", "#FFFFFF")
 _MARK = {"fail": "#FF6B5E", "review": "#FFC24B", "note": "#B8C4CE"}
 #: Images are thinned to about this many pixels along a panel's longer side.
-_PANEL_PIXELS = 260
+_PANEL_PIXELS = 300
 _BEHIND = {"facecolor": "#000000", "alpha": 0.55, "edgecolor": "none", "pad": 1.2}
-#: Width of the picture and of its axial slices.
-_WIDE_INCHES, _AXIAL_INCHES = 11.0, 7.2
+#: The entry of the PNG that says how many pixels at its foot hold the findings.
+FINDINGS_HEIGHT = "muscle-bayes findings height"
+_DPI = 100
+#: Width of the picture, what its panels are high together at most, and its margin.
+_WIDE_INCHES, _TALLEST_INCHES, _MARGIN = 11.0, 7.5, 0.06
 
 
 def draw_mosaic(
@@ -36,7 +39,7 @@ def draw_mosaic(
     scheme: Scheme | str | Path | None = None,
     structures: Mapping[int, Structure] | None = None,
     simulated: bool = False,
-    axial: int = 6,
+    axial: int = 8,
 ) -> Path:
     """Draw one scan for review.
 
@@ -76,9 +79,16 @@ def draw_mosaic(
     elif labels is not None:
         map_ = read_label_map(labels, scheme)
         numbers, meaning = map_.volume.data, dict(map_.structures)
-    figure = _figure(volume, second, numbers, meaning, title, worst_first(findings), simulated, axial)
+    figure, foot = _figure(volume, second, numbers, meaning, title, worst_first(findings), simulated, axial)
     path = Path(path)
-    figure.savefig(path, dpi=100, facecolor=figure.get_facecolor(), format="png")
+    # Pages that write the findings themselves cut them off the picture.
+    figure.savefig(
+        path,
+        dpi=_DPI,
+        facecolor=figure.get_facecolor(),
+        format="png",
+        metadata={FINDINGS_HEIGHT: str(round(_DPI * foot))},
+    )
     return path
 
 
@@ -91,7 +101,8 @@ def _figure(
     findings: Sequence[Finding],
     simulated: bool,
     axial: int,
-) -> "Figure":
+) -> tuple["Figure", float]:
+    """Return the figure and how many inches at its foot hold the findings."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
@@ -118,43 +129,39 @@ def _figure(
         views.append(("coronal, fat", fat.data[crop[0], middle[1]], None, spacing[0]))
     views.append(("sagittal", data[middle[0], crop[1]], _plane(labels, (middle[0], crop[1])), spacing[1]))
 
-    # Everything below is in inches: axial slices left, planes along the body right, words at the foot.
-    columns = -(-len(chosen) // 2)
-    width = _AXIAL_INCHES / columns
+    # Everything below is in inches: axial slices, planes along the body below or beside them, words at the foot.
     sides = [(part.stop - part.start) * step for part, step in zip(crop, spacing, strict=False)]
-    height = width * sides[1] / sides[0]
-    sizes = [(plane.shape[0] * step, plane.shape[1] * spacing[2]) for _, plane, _, step in views]
-    room = (_WIDE_INCHES - _AXIAL_INCHES - 0.2, max(2 * height, 2.6))
-    boxes = _arranged(sizes, room)
-    tall = max(2 * height, max(bottom + high for _, bottom, _, high in boxes))
+    planes = [(plane.shape[0] * step, plane.shape[1] * spacing[2]) for _, plane, _, step in views]
+    boxes, tall = _arranged([(sides[0], sides[1])] * len(chosen), planes, _WIDE_INCHES - 2 * _MARGIN)
     foot, head = 0.2 + 0.19 * max(len(lines), 1), 0.42
     whole = (_WIDE_INCHES, tall + foot + head)
     figure = Figure(figsize=whole, facecolor="#11151A")
     FigureCanvasAgg(figure)
 
-    def axes_at(left: float, bottom: float, wide: float, high: float) -> Any:
-        return figure.add_axes((left / whole[0], bottom / whole[1], wide / whole[0], high / whole[1]))
+    def axes_at(box: tuple[float, float, float, float]) -> Any:
+        left, top, wide, high = box
+        place = (_MARGIN + left + 0.02, foot + tall - top - high + 0.02, wide - 0.04, high - 0.04)
+        return figure.add_axes([value / whole[i % 2] for i, value in enumerate(place)])
 
     for place, k in enumerate(chosen):
-        row, column = divmod(place, columns)
-        bottom = foot + tall - (row + 1) * height
-        axes = axes_at(0.06 + column * width, bottom + 0.02, width - 0.05, height - 0.05)
+        axes = axes_at(boxes[place])
         here = (crop[0], crop[1], k)
         _panel(axes, data[here], None if labels is None else labels[here], (spacing[0], spacing[1]), brightest, colours)
         axes.invert_xaxis()
         _words(axes, f"slice {k + 1}", 0.98, 0.03, "right", _MARK.get(worst.get(k, ""), "#E8EDF2"))
-        if place == 0:
-            _words(axes, "R", 0.02, 0.03, "left", "#E8EDF2")
+        _sides(axes, "RL" if water.orientation_known else "??")
         if k in worst:
             for side in axes.spines.values():
                 side.set(visible=True, color=_MARK[worst[k]], linewidth=1.6)
-    for (words, plane, drawn, step), (left, bottom, wide, high) in zip(views, boxes, strict=True):
-        axes = axes_at(_AXIAL_INCHES + 0.12 + left, foot + tall - bottom - high, wide - 0.05, high - 0.05)
+    for (words, plane, drawn, step), box in zip(views, boxes[len(chosen) :], strict=True):
+        axes = axes_at(box)
         top = brightest if "fat" not in words else max(float(np.percentile(plane, 99.5)), 1e-6)
         _panel(axes, plane, drawn, (step, spacing[2]), top, colours)
         if words != "sagittal":
             axes.invert_xaxis()
-        _words(axes, words, 0.03, 0.02, "left", "#E8EDF2")
+        # Beside the ticks of slices with findings.
+        _sides(axes, "PA" if words == "sagittal" else "RL" if water.orientation_known else "??", 0.04)
+        _words(axes, words, 0.98, 0.03, "right", "#E8EDF2")
         for k, severity in worst.items():
             axes.plot([0, 0.02], [(k + 0.5) / data.shape[2]] * 2, color=_MARK[severity], lw=2, transform=axes.transAxes)
     line_of_head = 1 - 0.2 / whole[1]
@@ -175,7 +182,7 @@ def _figure(
         if not line.startswith("    ") and lines:
             colour = _MARK[next(mark, "note")]
         figure.text(0.012, (foot - 0.17 - 0.19 * i) / whole[1], line, color=colour, fontsize=9, va="center")
-    return figure
+    return figure, foot
 
 
 def _panel(
@@ -198,7 +205,7 @@ def _panel(
         for number in np.unique(labels).tolist():
             mask = labels == number
             if number in colours and min(mask.shape) > 1 and not mask.all():
-                axes.contour(x, y, mask.T, levels=[0.5], colors=[colours[number]], linewidths=0.8)
+                axes.contour(x, y, mask.T, levels=[0.5], colors=[colours[number]], linewidths=1.3)
     axes.set_facecolor("#000000")
     axes.set_xticks([])
     axes.set_yticks([])
@@ -208,6 +215,14 @@ def _panel(
 
 def _words(axes: Any, text: str, x: float, y: float, side: str, colour: str) -> None:
     axes.text(x, y, text, transform=axes.transAxes, color=colour, fontsize=8, ha=side, va="bottom", bbox=_BEHIND)
+
+
+def _sides(axes: Any, letters: str, inset: float = 0.02) -> None:
+    """Write which side of the body either edge of a panel is."""
+    for letter, x, side in zip(letters, (inset, 1 - inset), ("left", "right"), strict=True):
+        axes.text(
+            x, 0.5, letter, transform=axes.transAxes, color="#E8EDF2", fontsize=8, ha=side, va="center", bbox=_BEHIND
+        )
 
 
 def _colours(structures: Mapping[int, Structure]) -> dict[int, str]:
@@ -255,16 +270,49 @@ def _chosen_slices(tall: int, labels: np.ndarray | None, worst: Mapping[int, str
     return sorted(set(even))
 
 
-def _arranged(sizes: list[tuple[float, float]], room: tuple[float, float]) -> list[tuple[float, float, float, float]]:
-    """Place planes beside each other or below each other, whichever shows them larger: left, top, width, height (inches)."""
-    beside = min(room[0] / sum(width for width, _ in sizes), room[1] / max(height for _, height in sizes))
-    below = min(room[0] / max(width for width, _ in sizes), room[1] / sum(height for _, height in sizes))
-    scale, along = max((beside, 0), (below, 1))
-    out, at = [], 0.0
-    for width, height in sizes:
-        out.append((0.0, at, scale * width, scale * height) if along else (at, 0.0, scale * width, scale * height))
-        at += scale * (height if along else width)
-    return out
+def _arranged(
+    axial: list[tuple[float, float]], planes: list[tuple[float, float]], wide: float
+) -> tuple[list[tuple[float, float, float, float]], float]:
+    """Place axial slices in rows, with the planes along the body in a row below them or beside them, over the whole width.
+
+    Parameters
+    ----------
+    axial, planes : list of (width, height)
+        In mm. Axial slices have one size, planes one height.
+    wide : float
+        Width of the picture, inches.
+
+    Returns
+    -------
+    boxes : list of (left, top, width, height)
+        Inches, axial slices first.
+    tall : float
+        Height of all, inches: of the arrangements that are not too tall, the one whose smaller scale is largest.
+    """
+    (width, height), along = axial[0], sum(width for width, _ in planes)
+    stack = max(height for _, height in planes)
+    best: tuple[tuple[bool, float], list[tuple[float, float, float, float]], float] | None = None
+    # Full rows, where the number allows it.
+    for columns in [n for n in (4, 3, 2) if len(axial) % n == 0] or [4, 3, 2]:
+        rows = -(-len(axial) // columns)
+        below = (wide / (columns * width), wide / along, 0.0, rows * height * wide / (columns * width))
+        # Beside each other both are as tall as the picture.
+        tall = wide / (columns * width / (rows * height) + along / stack)
+        beside = (tall / (rows * height), tall / stack, columns * width * tall / (rows * height), 0.0)
+        for scale, other, left, top in (below, beside):
+            boxes = [
+                (i % columns * width * scale, i // columns * height * scale, width * scale, height * scale)
+                for i in range(len(axial))
+            ]
+            for across, high in planes:
+                boxes.append((left, top, across * other, high * other))
+                left += across * other
+            full = max(up + high for _, up, _, high in boxes)
+            rank = (full <= _TALLEST_INCHES, min(scale, other) if full <= _TALLEST_INCHES else -full)
+            if best is None or rank > best[0]:
+                best = (rank, boxes, full)
+    assert best is not None
+    return best[1], best[2]
 
 
 def _middle(

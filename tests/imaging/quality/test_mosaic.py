@@ -1,6 +1,7 @@
 """The picture for reviewers shows planes, sides, outlines and words; it is the right size and says what it is."""
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from muscle_bayes.imaging.images import Volume
@@ -36,7 +37,7 @@ def test_axial_slices_have_the_right_on_the_left():
     data = np.zeros((20, 20, 4), dtype=np.float32)
     data[15:, 8:12] = 100
     data[2:15, 8:12] = 20
-    figure = drawing._figure(volume(data), None, None, {}, "sub-1", [], True, 4)
+    figure, _ = drawing._figure(volume(data), None, None, {}, "sub-1", [], True, 4)
     axes = figure.axes[0]
     left, right = axes.get_xlim()
     assert left > right
@@ -44,6 +45,9 @@ def test_axial_slices_have_the_right_on_the_left():
     assert "Simulated data" in texts
     assert "no finding" in texts
     assert "sub-1" in texts
+    # Every axial and coronal view says its sides, the sagittal one its back and front.
+    letters = ["".join(text.get_text() for text in axes.texts if len(text.get_text()) == 1) for axes in figure.axes]
+    assert letters == ["RL"] * (len(letters) - 1) + ["PA"]
 
 
 def test_slices_with_findings_are_shown():
@@ -51,16 +55,22 @@ def test_slices_with_findings_are_shown():
     assert len(drawing._chosen_slices(40, None, {3: "review", 4: "review", 30: "fail"}, 6)) == 6
 
 
-def test_planes_never_overlap():
-    for sizes in ([(300, 900), (300, 900), (200, 900)], [(400, 150), (250, 150)]):
-        boxes = drawing._arranged(sizes, (3.6, 4.0))
-        for left, top, width, height in boxes:
-            assert left + width <= 3.6 + 1e-9
-            assert top + height <= 4.0 + 1e-9
-        ends = [(left + width, top + height) for left, top, width, height in boxes]
-        assert all(
-            boxes[i + 1][0] >= ends[i][0] - 1e-9 or boxes[i + 1][1] >= ends[i][1] - 1e-9 for i in range(len(boxes) - 1)
-        )
+@pytest.mark.parametrize("planes", [[(420, 216), (420, 216), (250, 216)], [(400, 900), (250, 900)]])
+def test_panels_fill_the_width_keep_their_shape_and_never_overlap(planes):
+    axial = [(400, 290)] * 8
+    boxes, tall = drawing._arranged(axial, planes, 10.0)
+    assert tall <= 7.5
+    assert max(left + width for left, _, width, _ in boxes) == pytest.approx(10)
+    assert max(top + height for _, top, _, height in boxes) == pytest.approx(tall)
+    for (_, _, width, height), (across, high) in zip(boxes, axial + planes, strict=True):
+        assert width / height == pytest.approx(across / high)
+    for i, (left, top, width, height) in enumerate(boxes):
+        for other_left, other_top, other_width, other_height in boxes[:i]:
+            apart = min(left + width, other_left + other_width) - max(left, other_left)
+            under = min(top + height, other_top + other_height) - max(top, other_top)
+            assert apart < 1e-9 or under < 1e-9
+    # Nothing is empty: the panels fill all of the picture but a last row that is not full.
+    assert sum(width * height for _, _, width, height in boxes) == pytest.approx(10 * tall)
 
 
 def test_unnamed_muscles_share_no_colour_with_their_neighbours():
