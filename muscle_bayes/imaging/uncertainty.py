@@ -163,7 +163,7 @@ class Calibration:
         try:
             if list(content["signs"]) != list(SIGNS):
                 raise ValueError(f"its signs are {content['signs']}, not {list(SIGNS)}")
-            scales = [_scale(content[name]) for name in ("intermat", "lean")]
+            intermat, lean = (_scale(content[name]) for name in ("intermat", "lean"))
             correlation = float(content["correlation"])
             mean_error = tuple(float(value) for value in content["mean_error"])
             hashes = tuple(str(value) for value in content["weights_sha256"])
@@ -171,7 +171,7 @@ class Calibration:
             raise InvalidValueError("uncertainty", f"is no calibration ({error})", "Fit it again") from error
         if not abs(correlation) < 1 or len(mean_error) != 2 or not np.isfinite(mean_error).all():
             raise InvalidValueError("uncertainty", "its correlation or its mean error is impossible", "Fit it again")
-        return cls(*scales, correlation, mean_error, hashes, dict(content.get("fitted_on", {})))
+        return cls(intermat, lean, correlation, mean_error, hashes, dict(content.get("fitted_on", {})))
 
 
 def _scale(content: Mapping[str, Any]) -> Scale:

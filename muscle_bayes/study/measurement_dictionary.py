@@ -28,7 +28,10 @@ _COLUMNS = {
         "%",
     ),
     "lean_sd_cm3": ("Standard deviation of lean volume (threshold), as that of InterMAT", "cm3"),
-    "intermat_lean_cov": ("Covariance of the errors of InterMAT and lean volume, as their standard deviations", "% cm3"),
+    "intermat_lean_cov": (
+        "Covariance of the errors of InterMAT and lean volume, as their standard deviations",
+        "% cm3",
+    ),
     "qc": ("pass, review (look at it) or fail (cannot be used)", ""),
     "simulated": ("1 where the image is a phantom", "0/1"),
 }

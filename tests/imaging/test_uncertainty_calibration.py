@@ -68,11 +68,18 @@ def test_a_mean_error_is_part_of_the_sd_and_stated() -> None:
     assert (np.abs(inside.mean(axis=0) - 0.95) < 0.03).all()  # Monte Carlo error 1 point
 
 
-@pytest.mark.parametrize("mean", [0.0, 2.0])
-def test_the_factor_is_a_quantile_in_closed_form(mean: float) -> None:
-    ratios = stats.norm.ppf((np.arange(2_000) + 0.5) / 2_000) + mean
-    assert interval_factor(ratios, 0.95) == pytest.approx(stats.foldnorm.ppf(0.95, mean) / 1.959964, rel=2e-3)
-    assert interval_factor(-3 * ratios, 0.95) == pytest.approx(3 * interval_factor(ratios, 0.95))
+def test_the_factor_is_a_quantile_in_closed_form() -> None:
+    middle = (np.arange(2_000) + 0.5) / 2_000
+    normal = stats.norm.ppf(middle)
+    assert interval_factor(normal, 0.95) == pytest.approx(1, rel=2e-3)
+    assert interval_factor(normal, 0.80) == pytest.approx(1, rel=2e-3)
+    assert interval_factor(-3 * normal, 0.95) == pytest.approx(3, rel=2e-3)
+    flat = 2 * middle - 1
+    assert interval_factor(flat, 0.95) == pytest.approx(0.95 / 1.959964, rel=0.02)  # the family nearly holds it
+    # Far from the family: errors with a mean of two SDs, and long tails. Coverage stays within a point.
+    assert stats.foldnorm.cdf(1.959964 * interval_factor(normal + 2, 0.95), 2) == pytest.approx(0.95, abs=0.01)
+    tails = interval_factor(stats.t.ppf(middle, 4), 0.95)
+    assert 2 * stats.t.cdf(1.959964 * tails, 4) - 1 == pytest.approx(0.95, abs=0.01)
 
 
 def test_units_do_not_matter() -> None:
