@@ -170,7 +170,7 @@ def print_scans(made: "ScanRun", *, as_json: bool) -> None:
             {
                 "out": made.out,
                 "exit_code": made.exit_code,
-                "participants": made.people,
+                "scans": made.people,
                 "measured": scans,
                 "taken_over": measured.reused,
                 "left": measured.left,
@@ -180,7 +180,8 @@ def print_scans(made: "ScanRun", *, as_json: bool) -> None:
             }
         )
         return
-    typer.echo(f"{scans:,} of {made.people:,} participants measured, {measured.reused:,} of them before")
+    before = f", {measured.reused:,} of them before" if measured.reused else ""
+    typer.echo(f"{scans:,} of {made.people:,} scans measured{before}")
     for error, count in measured.failures["error"].value_counts().items():
         typer.echo(f"  {count:,} failed: {error}")
     if measured.left:

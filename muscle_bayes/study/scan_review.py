@@ -68,7 +68,7 @@ def _sequences(study: Study, out: Path, facts: pd.DataFrame) -> list[str]:
     if len(facts.columns) <= 2:  # nobody's delivery says how it was acquired
         return []
     if len(facts) < SMALLEST_GROUP:
-        return [f"sequences were not compared: {len(facts)} scans cannot say what is usual (from {SMALLEST_GROUP} on)"]
+        return [f"sequences were not compared: fewer than {SMALLEST_GROUP} scans cannot say what is usual"]
     table = participants_measured(study)
     if "site" in table:
         facts = facts.merge(

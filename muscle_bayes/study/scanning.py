@@ -60,7 +60,7 @@ class ScanRun:
     files : dict of str to pathlib.Path
         What was written.
     people : int
-        Participants that this run was about.
+        Scans that this run was about: one a participant and session.
     """
 
     out: Path

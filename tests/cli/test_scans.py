@@ -51,12 +51,12 @@ def test_measure_says_who_was_measured_and_who_was_not(call: Call, study: Path) 
     done = call("measure", study, "--json")
     assert done.code == 1
     said = json.loads(done.out)
-    assert (said["participants"], said["measured"], said["taken_over"], said["left"]) == (2, 1, 0, 0)
+    assert (said["scans"], said["measured"], said["taken_over"], said["left"]) == (2, 1, 0, 0)
     assert [row["participant_id"] for row in said["failures"]] == ["second"]
     table = pd.read_csv(said["files"]["measurements.tsv"], sep="\t")
     assert table["intermat_fraction_percent"].dropna().to_numpy() == pytest.approx(20.0)
     again = call("measure", study / "study.toml")
-    assert "1 of 2 participants measured, 1 of them before" in again.out
+    assert "1 of 2 scans measured, 1 of them before" in again.out
     assert "1 failed: DeliveryError" in again.out
     for arguments in (("--merge", "--workers", "2"), ("--workers", "0"), ("--shard", "0/2"), ("--shard", "2")):
         assert call("measure", study, *arguments).code in (2, 3)

@@ -131,6 +131,8 @@ def _local_cluster(workers: int, cards: Sequence[str]) -> Iterator["Client"]:
     limits: dict[str, Any] = {f"distributed.worker.memory.{name}": False for name in ("target", "spill", "pause")}
     # By default a cluster gives up a process that needs more than 15 s to start again, and never replaces it.
     limits["distributed.deploy.lost-worker-timeout"] = "1 hour"
+    # Dask has glibc give every freed block back at once; asking for the same pages again tripled the CPU seconds of a scan.
+    limits["distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_"] = None
     with dask.config.set(limits), tempfile.TemporaryDirectory(prefix="muscle-bayes-") as scratch:
         common: dict[str, Any] = {
             "nthreads": 1,
