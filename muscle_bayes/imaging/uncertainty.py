@@ -161,14 +161,16 @@ class Calibration:
             Where a number is missing, not finite or impossible, or it was fitted by an older version.
         """
         try:
-            if list(content["signs"]) != list(SIGNS):
-                raise ValueError(f"its signs are {content['signs']}, not {list(SIGNS)}")
+            if list(content.get("signs", [])) != list(SIGNS):
+                raise ValueError("another version of muscle_bayes made it")
             intermat, lean = (_scale(content[name]) for name in ("intermat", "lean"))
             correlation = float(content["correlation"])
             mean_error = tuple(float(value) for value in content["mean_error"])
             hashes = tuple(str(value) for value in content["weights_sha256"])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise InvalidValueError("uncertainty", f"is no calibration ({error})", "Fit it again") from error
+            raise InvalidValueError(
+                "uncertainty", f"is no calibration ({error})", "Fit it again; segment label maps that carry it again"
+            ) from error
         if not abs(correlation) < 1 or len(mean_error) != 2 or not np.isfinite(mean_error).all():
             raise InvalidValueError("uncertainty", "its correlation or its mean error is impossible", "Fit it again")
         return cls(intermat, lean, correlation, mean_error, hashes, dict(content.get("fitted_on", {})))
