@@ -141,7 +141,7 @@ def _figure(
     def axes_at(box: tuple[float, float, float, float]) -> Any:
         left, top, wide, high = box
         place = (_MARGIN + left + 0.02, foot + tall - top - high + 0.02, wide - 0.04, high - 0.04)
-        return figure.add_axes([value / whole[i % 2] for i, value in enumerate(place)])
+        return figure.add_axes((place[0] / whole[0], place[1] / whole[1], place[2] / whole[0], place[3] / whole[1]))
 
     for place, k in enumerate(chosen):
         axes = axes_at(boxes[place])
