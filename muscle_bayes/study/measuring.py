@@ -111,7 +111,9 @@ def measure_people(
         progress.warn(_told(row))
     if waiting:
         with workers() as pool:
-            progress.say(f"{len(waiting):,} scans to measure, {pool.words}: {_how(pool, settings)}")
+            progress.say(
+                f"{len(waiting):,} scan{'s' if len(waiting) > 1 else ''} to measure, {pool.words}: {_how(pool, settings)}"
+            )
             progress.start("measurements", len(waiting))
             for answer in pool.run(measure_task, [tasks[number] for number in waiting]):
                 number = waiting[answer.number]

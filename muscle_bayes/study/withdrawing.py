@@ -240,6 +240,7 @@ class _Work:
     def mentions(self) -> None:
         """Remove what still names the participant and is made again by a run; say where anything else does."""
         remade = {name for stage in self.lock.stages() for name in self.lock.outputs(stage)}
+        others = 0
         for path in self._all():
             name = self._relative(path)
             page = path.suffix == ".html"
@@ -249,12 +250,16 @@ class _Work:
                 continue
             if self.done.dry_run and name in self.done.removed:
                 continue
-            if name == LOCK_NAME or path.suffix in _TABLES or (self.session is not None and not page):
+            if self.session is not None and not page and name != LOCK_NAME:
+                others += 1  # which is what other visits of the participant leave behind
+            elif name == LOCK_NAME or path.suffix in _TABLES:
                 self.done.remarks.append(f"{name} still names {self.id}: look at it")
             elif name in remade or page or path.is_relative_to(self.out / "qc"):
                 self._remove(path, "named the participant; the next run makes it again")
             else:
                 self.done.remarks.append(f"{name} still names {self.id}: look at it")
+        if others:
+            self.done.remarks.append(f"Other sessions of {self.id} stay; {others:,} files name them")
 
     def _theirs(self, table: pd.DataFrame) -> "pd.Series[bool]":
         """Return which rows are the participant's."""

@@ -72,4 +72,7 @@ def test_withdraw_says_what_goes_and_what_stays(call: Call, study: Path) -> None
     assert "derivatives/sub-first" in done["removed"]
     assert any("raw images" in remark for remark in done["remarks"])
     assert (study / "images" / "first" / "water.nii.gz").is_file()
+    unknown = call("withdraw", study, "frist")
+    assert unknown.code == 3
+    assert "Nobody is called so" in unknown.err
     assert call("measure", study).code == 3  # nobody is left who could be measured

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -234,3 +235,30 @@ def test_a_measured_table_joins_another_study_without_further_work(small_study: 
     np.testing.assert_allclose(cohort.loc[names, "intermat_percent"], expected, rtol=1e-5)
     dictionary = json.loads((made.out / "measurements.json").read_text())
     assert set(dictionary) == set(pd.read_csv(made.out / "measurements.tsv", sep="\t"))
+
+
+def test_a_backend_that_cannot_be_opened_is_told_before_any_scan_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from muscle_bayes.errors import MissingDependencyError
+    from muscle_bayes.study import one_scan, scan_settings
+
+    study = make_study(tmp_path, ["a", "b"])
+    told = (study / "study.toml").read_text()
+    labels = 'labels = "{participant_id}/labels.nii.gz"'
+    (study / "study.toml").write_text(told.replace(labels, 'backend = "bundle"\ndevice = "cpu"'))
+    scan_settings._opened.cache_clear()
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr(one_scan, "load_delivery", lambda *_: pytest.fail("a scan was read"))
+    with pytest.raises(MissingDependencyError, match="torch is not installed"):
+        measure(study)
+
+
+def test_a_scheme_reaches_the_backend_whose_ids_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    from muscle_bayes.imaging import backends
+    from muscle_bayes.study.scan_settings import ScanSettings, backend_of
+
+    asked = {}
+    monkeypatch.setattr(backends, "open_backend", lambda name, **told: asked.update(told, name=name))
+    backend_of(ScanSettings(backend="nnunet", scheme=Path("/ids.tsv"), tool={"timeout_s": 5.0, "folds": (0,)}))
+    assert (asked["name"], asked["scheme"], asked["timeout_s"]) == ("nnunet", Path("/ids.tsv"), 5.0)

@@ -70,6 +70,12 @@ def test_broken_rules_are_named(text: str, expected: str) -> None:
         ('format = "bids"\nworker = 2', "'workers'"),
         ('format = "nifti"\nbackend = "bundle"', "give water and fat"),
         ('format = "bids"\nbackend = "bundle"\n[images.tool]\ntimeout_s = 5', 'for "nnunet" and'),
+        ('format = "bids"\nbackend = "bundle"\ntimeout_s = 5', r"'timeout_s'\. It belongs under \[images\.tool\]"),
+        (
+            'format = "bids"\nbackend = "bundle"\nrepeats = "last"',
+            r"\[images\.settings\] \(format nako or ukb20201 or dicom",
+        ),
+        ('format = "bids"\nbackend = "bundle"\nseed = 5', r"It belongs under \[study\], or perhaps you meant 'scheme'"),
         ('format = "bids"\nbackend = "nnunet"\nweights = "w"\n[images.tool]\ntimeout = 5', "'timeout_s'"),
     ],
 )

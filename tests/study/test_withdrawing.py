@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from muscle_bayes.errors import InvalidValueError
 from muscle_bayes.study.lock import Lock
 from muscle_bayes.study.scanning import measure
 from muscle_bayes.study.withdrawing import withdraw
@@ -169,3 +170,23 @@ def test_one_session_goes_and_the_list_holds_no_identifier(study: Path) -> None:
     out.mkdir()
     Withdrawn(out).add(GONE, "base")
     assert not set(first.split()) & set((out / "withdrawn.tsv").read_text().split()) - {"salt", "sha256"}
+
+
+def test_a_mistyped_identifier_is_refused_and_changes_nothing(study: Path) -> None:
+    out = study / "results"
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    for dry_run in (True, False):
+        with pytest.raises(
+            InvalidValueError, match=r"Nobody is called so in participants\.csv.*perhaps it is 'WDR-4711'"
+        ):
+            withdraw(study, "WDR-4712", dry_run=dry_run)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    # Who has left the table is still found in the results; and once withdrawn, may be withdrawn again.
+    people = pd.read_csv(study / "participants.csv")
+    people[people["participant_id"] != GONE].to_csv(study / "participants.csv", index=False)
+    assert "measurements.tsv" in withdraw(study, GONE).removed
+    assert "measurements.tsv" not in withdraw(study, GONE).removed
+    # Without results there is nobody to find, and without a table nobody to ask.
+    shutil.rmtree(out)
+    with pytest.raises(InvalidValueError, match="Nobody is called so"):
+        withdraw(study, GONE)

@@ -1,6 +1,7 @@
 """BIDS-like trees in the spellings that people use, to a row, and why a session is refused."""
 
 import json
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -88,6 +89,16 @@ def test_sessions_are_rows_of_their_own(tmp_path):
             saved(tmp_path / f"sub-{subject}/ses-{session}/anat/sub-{subject}_ses-{session}_{name}.nii", WATER)
     found = find_deliveries(tmp_path, "bids")
     assert [(d.participant_id, d.session_id) for d in found.found] == [("01", "1"), ("01", "2"), ("02", "1")]
+
+
+def test_a_participants_table_may_write_entities_out(tmp_path):
+    """BIDS 1.11 asks for `sub-` in participants.tsv and `ses-` in sessions.tsv."""
+    for name in ("acq-water", "acq-fat"):
+        saved(tmp_path / "sub-01" / "ses-1" / "anat" / f"sub-01_ses-1_{name}_VIBE.nii.gz", WATER)
+    for person, session in (("sub-01", "ses-1"), ("01", "1"), ("sub-01", "1"), ("sub-01", "")):
+        found = find_deliveries(tmp_path, "bids", people=[SimpleNamespace(participant_id=person, session_id=session)])
+        assert found.problems == []
+        assert [(d.participant_id, d.session_id) for d in found.found] == [(person, session or "1")]
 
 
 def test_several_pairs_are_refused_unless_a_pattern_chooses(tmp_path):

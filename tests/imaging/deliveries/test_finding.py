@@ -111,6 +111,17 @@ def test_sessions_are_compared_where_both_sides_have_them(tmp_path):
     assert "no delivery of it" in missing["problem"]
 
 
+def test_identifiers_that_are_spelt_otherwise_are_told(tmp_path):
+    touched(tmp_path, "1234567_20201_2_0.zip")
+    other = find_deliveries(tmp_path, "ukb20201", people=[Person("1234567", "baseline")])
+    assert other.found == []
+    assert "of this participant there is session 2" in other.problems[0]["problem"]
+    assert "write session_id in the table as the delivery does" in other.problems[0]["remedy"]
+    nobody = find_deliveries(tmp_path, "ukb20201", people=[Person("UKB-1234567")])
+    assert "The delivery's first is participant 1234567, session 2" in nobody.problems[0]["problem"]
+    assert nobody.problems[0]["remedy"].startswith("Write participant_id")
+
+
 def test_labels_by_pattern_in_any_format(tmp_path):
     touched(tmp_path, "1234567_20201_2_0.zip", "7654321_20201_2_0.zip", "labels/1234567_2.nii.gz")
     found = find_deliveries(tmp_path, "ukb20201", {"labels": "labels/{participant_id}_{session_id}.nii.gz"})

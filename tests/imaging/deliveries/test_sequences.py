@@ -89,6 +89,18 @@ def test_without_sites_and_sessions():
         audit_sequences(facts.drop(columns="participant_id"))
 
 
+def test_too_few_scans_and_cropped_images_say_nothing():
+    facts = cohort(9)
+    facts.loc[3, "matrix"] = "300 x 240"
+    assert audit_sequences(facts).empty
+    # Each image cropped to its body; the voxel size is compared all the same.
+    facts = cohort(40)
+    facts["matrix"] = [f"{300 + k % 13} x {240 + k % 7}" for k in range(40)]
+    facts.loc[5, "voxel_x_mm"] = 1.5
+    (row,) = audit_sequences(facts).to_dict("records")
+    assert row["parameter"] == "voxel_x_mm"
+
+
 def test_planted_differences_are_all_found_and_nobody_else_is():
     random = np.random.default_rng(1)
     facts = cohort(1000)

@@ -151,3 +151,10 @@ def test_only_a_trusted_bundle_may_compute_its_arguments(tmp_path: Path) -> None
     assert sum(p.numel() for p in networks[0].parameters()) == sum(
         p.numel() for p in build_network(definition).parameters()
     )
+
+
+def test_a_refusal_names_a_folder_that_can_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BundleError, match="this is not a bundle") as refused:
+        read_bundle("nowhere")
+    assert Path(refused.value.where).is_relative_to(tmp_path)
