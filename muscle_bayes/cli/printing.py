@@ -99,6 +99,11 @@ def print_measurements(table: pd.DataFrame, *, as_json: bool) -> None:
     voxel = table["voxel_mm3"].iloc[0]
     typer.echo(f"backend {backend}, compartment {compartment}, exposure {adipose}, voxel {voxel:.3g} mm3")
     typer.echo(shown.to_string(index=False, na_rep="missing", float_format=_figure))
+    if "truncated" in table and (table["truncated"] == 1).any():
+        extents = ", ".join(table.loc[table["truncated"] == 1, "region"].unique())
+        typer.echo(
+            f"note: missing over {extents}: the image does not show the whole of it; other extents stand by themselves"
+        )
     for note in notes:
         typer.echo(f"note: {note}")
 
@@ -299,7 +304,7 @@ def print_validation(
         overlap.groupby(["structure", "side"], sort=False)[list(columns)].median().round(3).rename(columns=columns)
     )
     scans = overlap[["participant_id", "session_id"]].drop_duplicates().shape[0]
-    typer.echo(f"{scans} scans on {device}; medians over scans")
+    typer.echo(f"{scans} scan{'s' if scans != 1 else ''} on {device}; medians over scans")
     typer.echo(medians.reset_index().to_string(index=False))
     if len(agreement):
         shown = [

@@ -168,7 +168,9 @@ def train(
     facts = {"device": made.device, "loss": made.losses[-1], "set_aside": made.aside, "dice_set_aside": made.dice}
     dice = "; ".join(f"{name} {value:.3f}" for name, value in made.dice.items())
     judged = (
-        f"Dice on {len(made.aside)} participants set aside: {dice}" if made.dice else "Trained on simulated images only"
+        f"Dice on participants set aside ({len(made.aside)}): {dice}"
+        if made.dice
+        else "Trained on simulated images only"
     )
     print_files({"bundle": made.bundle}, as_json=as_json, said=f"On {made.device}. {judged}", facts=facts)
 

@@ -324,7 +324,7 @@ def _judged(
 
     shown.start("Participants set aside", total=len(held))
     found = validate_pairs(Segmenter.load(bundle, device), held, scheme=scheme, progress=shown.advance)
-    shown.finish(f"{len(held)} scans")
+    shown.finish(f"{len(held)} scan{'s' if len(held) > 1 else ''}")
     names = found.overlap["structure"].where(
         found.overlap["side"] == "both", found.overlap["structure"] + " " + found.overlap["side"]
     )

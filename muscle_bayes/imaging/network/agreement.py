@@ -180,7 +180,8 @@ def intraclass_correlation(ratings: NDArray[np.float64]) -> IntraclassCorrelatio
     degrees = (k - 1) * (n - 1) * (first + second) ** 2 / ((n - 1) * first**2 + second**2)
     upper_f, lower_f = stats.f.ppf(0.975, n - 1, degrees), stats.f.ppf(0.975, degrees, n - 1)
     scale = k * raters + (k * n - k - n) * error
-    lower = n * (between - upper_f * error) / (upper_f * scale + n * between)
+    # Written so that a quantile of infinity, of next to no degrees of freedom, gives the limit.
+    lower = n * (between / upper_f - error) / (scale + n * between / upper_f)
     upper = n * (lower_f * between - error) / (scale + n * lower_f * between)
     return IntraclassCorrelation(float(agreement), float(lower), float(upper), float(consistency))
 

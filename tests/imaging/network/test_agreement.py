@@ -64,6 +64,13 @@ def test_icc_knows_a_shift_from_noise() -> None:
     assert shifted.agreement == pytest.approx(values.var(ddof=1) / (values.var(ddof=1) + 2.0), rel=0.01)
 
 
+def test_icc_of_three_scans_that_agree_in_nothing_is_quiet() -> None:
+    """Next to no degrees of freedom: the quantile of F is infinite, and the interval takes its limit."""
+    for seed in range(1, 200):
+        found = intraclass_correlation(np.random.default_rng(seed).normal(size=(3, 2)) + np.array([0.0, 1e4]))
+        assert -1 < found.lower <= found.upper < 1
+
+
 def test_bland_altman_of_known_differences() -> None:
     reference = np.array([2.0, 5.0, 9.0, 12.0, 20.0])
     found = bland_altman(1.1 * reference + 0.5, reference)
