@@ -74,7 +74,7 @@ def swapped_region(scan: Scan, rng: np.random.Generator) -> np.ndarray:
 
 
 def swap_partial(scan: Scan, rng: np.random.Generator) -> Scan:
-    """Exchange `swapped_region`."""
+    """Exchange one side of the body, or a smoothly bounded part of 15 to 50 % of it that reaches the surface."""
     return _exchanged(scan, swapped_region(scan, rng))
 
 
@@ -96,7 +96,7 @@ def zero_block(scan: Scan, rng: np.random.Generator) -> Scan:
 
 
 def one_contrast_empty(scan: Scan, rng: np.random.Generator) -> Scan:
-    """Set one contrast to 0: in 1 to 4 slices, or in a box as of `zero_block`."""
+    """Set one contrast to 0: in 1 to 4 slices, or in a box like that of `zero_block`."""
     water, fat = scan.water.copy(), scan.fat.copy()
     one = water if rng.random() < 0.5 else fat
     if rng.random() < 0.5:
@@ -157,7 +157,7 @@ def repeated_slices(scan: Scan, rng: np.random.Generator) -> Scan:
 
 
 def metal(scan: Scan, rng: np.random.Generator) -> Scan:
-    """Put metal of 14 to 30 mm void radius into bone or muscle of back, hip or thigh, at least 35 mm under the skin.
+    """Put metal of 14 to 30 mm void radius into bone (ribs too) or muscle of back, hip or thigh, at least 35 mm under the skin.
 
     Off-resonance falls off as a dipole's; along y the image is displaced by up to 12 to 24 mm with the pile-up that follows,
     water and fat change places where it is strong, and labels are erased up to 1.2 times the radius.

@@ -21,8 +21,10 @@ from muscle_bayes.imaging.quality.view import View
 from muscle_bayes.imaging.quality.volumes import area_percent, side_volumes
 from muscle_bayes.imaging.water_fat_swap import outer_ring
 
-#: A scan is unlike the reference beyond this quantile of its distances, times `MARGIN`.
-QUANTILE, MARGIN = 0.99, 1.5
+#: A good scan's distance lies beyond the limit with this probability.
+FALSE_ALARM_RATE = 0.001
+#: What features that hardly differ between good scans are taken to differ by, as a standard deviation.
+_LEAST_SD = 0.02
 #: Fewer scans give no covariance.
 LEAST_SCANS = 30
 
@@ -106,8 +108,10 @@ def read_reference(path: str | Path | None = None) -> Reference:
 def fit_reference(features: pd.DataFrame, *, simulated: bool = False, made_by: str = "fit_reference") -> Reference:
     """Make a reference of the features of a cohort's scans.
 
-    Centre and covariance are robust (two reweighting steps that leave out what lies beyond the 97.5 % point of the chi
-    squared distribution), so that a few bad scans in the cohort do not hide themselves.
+    Centre and covariance are robust (two reweighting steps that leave out what lies beyond the 99.9 % point of the chi
+    squared distribution), so that a few bad scans in the cohort do not hide themselves. The limit is the distance that a good
+    scan exceeds once in a thousand: each scan's distance is taken to the others, so that a small reference does not promise too
+    much, and its tail is carried on from its third quartile, see `tail_limit`.
 
     Parameters
     ----------
@@ -131,22 +135,21 @@ def fit_reference(features: pd.DataFrame, *, simulated: bool = False, made_by: s
     for group, part in features.groupby("group"):
         table = part.drop(columns="group").astype(float)
         table = table.loc[:, table.notna().mean() >= 0.9].dropna()
-        # A feature that never changes has no scale.
-        table = table.loc[:, table.std() > 1e-9]
         if len(table) < max(LEAST_SCANS, 3 * table.shape[1]):
             continue
         x = table.to_numpy()
-        kept = np.ones(len(x), dtype=bool)
-        spread = 1.4826 * np.median(np.abs(x - np.median(x, axis=0)), axis=0) + 1e-9
+        spread = 1.4826 * np.median(np.abs(x - np.median(x, axis=0)), axis=0) + _LEAST_SD
         kept = (np.abs(x - np.median(x, axis=0)) / spread).max(axis=1) < 5
         for _ in range(2):
             centre = x[kept].mean(axis=0)
-            covariance = np.cov(x[kept], rowvar=False) + np.diag(1e-6 * spread**2)
+            covariance = np.cov(x[kept], rowvar=False) + _LEAST_SD**2 * np.eye(x.shape[1])
             precision = np.linalg.inv(covariance)
             squared = np.einsum("ij,jk,ik->i", x - centre, precision, x - centre)
+            fitted = kept
             # Reweighting once leaves out the far tail only; a tighter cut would shrink the covariance.
             kept = squared <= np.median(squared) * stats.chi2.ppf(0.999, x.shape[1]) / stats.chi2.median(x.shape[1])
-        limit = MARGIN * float(np.quantile(np.sqrt(squared[kept]), QUANTILE))
+        apart = np.where(fitted, without_itself(squared, int(fitted.sum())), squared)
+        limit = tail_limit(np.sqrt(apart[kept]), FALSE_ALARM_RATE)
         groups[str(group)] = {
             "names": list(table.columns),
             "centre": centre.tolist(),
@@ -161,6 +164,46 @@ def fit_reference(features: pd.DataFrame, *, simulated: bool = False, made_by: s
             "Give more scans, one row each, with a column `group`",
         )
     return Reference(groups, simulated, made_by)
+
+
+def without_itself(squared: np.ndarray, n: int) -> np.ndarray:
+    """Return squared Mahalanobis distances to mean and covariance of the n - 1 other rows, from those to all n.
+
+    Parameters
+    ----------
+    squared : ndarray (n,)
+        With the mean and the covariance (ddof 1) of all n rows.
+    n : int
+        Rows, more than two beyond the number of features.
+
+    Returns
+    -------
+    ndarray (n,)
+        By the Sherman-Morrison formula.
+    """
+    rest = np.maximum(1 - n * squared / (n - 1) ** 2, 1e-9)
+    return np.asarray((n - 2) * n**2 / (n - 1) ** 3 * squared / rest)
+
+
+def tail_limit(distances: np.ndarray, rate: float) -> float:
+    """Return what a distance exceeds with a small probability.
+
+    Excesses over the third quartile are taken as exponential (the middle case of the generalised Pareto tail, Pickands 1975;
+    Gaussian features have lighter tails). Their scale is their median over log 2, which some bad scans do not move.
+
+    Parameters
+    ----------
+    distances : ndarray (n,)
+        Of good scans, a few bad ones among them.
+    rate : float
+        Probability, below 0.25.
+
+    Returns
+    -------
+    float
+    """
+    start, half = np.quantile(distances, [0.75, 0.875])
+    return float(start + (half - start) / np.log(2) * np.log(0.25 / rate))
 
 
 def body_group(view: View) -> str:
@@ -183,8 +226,9 @@ def scan_features(view: View) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        Body cross-section (log cm2), contrast and its evenness, the ring under the skin, muscles' share of the body, sides, fat
-        of labelled muscle, and how ragged the labels are. Not-a-number where it cannot be had.
+        Body cross-section (log cm2), contrast and its evenness, fat below the ring under the skin, muscles' share of the body,
+        sides, fat of labelled muscle and what of it has no signal, and how ragged the labels are. Not-a-number where it cannot
+        be had.
     """
     out: dict[str, float] = {}
     area = view.body.sum(axis=(0, 1)) * view.spacing[0] * view.spacing[1] / 100
@@ -197,7 +241,7 @@ def scan_features(view: View) -> dict[str, float]:
     out["void_logit"] = _logit(float((inside < view.floor).mean())) if inside.size else np.nan
     if view.fraction is not None:
         ring = outer_ring(view.fraction, view.spacing)
-        out["ring_fraction"] = np.nan if ring is None else ring.ring
+        # Of the ring itself nothing: thin people have little fat there, and an exchange is looked for by its own check.
         out["interior_fraction"] = np.nan if ring is None else ring.interior
     muscle = view.muscle()
     if muscle is None or not muscle.any() or view.labels is None:
@@ -212,6 +256,8 @@ def scan_features(view: View) -> dict[str, float]:
         values = values[np.isfinite(values)]
         out["muscle_fraction_median"] = float(np.median(values)) if values.size else np.nan
         out["muscle_fraction_logit_high"] = _logit(float((values > 0.5).mean())) if values.size else np.nan
+    # Good scans have hardly any; a tenth is added so that whether it is one in 1,000 or none makes no difference.
+    out["muscle_void_log"] = _log(0.1 + float((view.total[muscle] < view.floor).mean()))
     edge = muscle & ~ndimage.binary_erosion(muscle, np.ones((3, 3, 1)))
     # Per mm: a share of voxels would rise with their size.
     out["muscle_edge_log"] = _log(float(edge.sum() / muscle.sum() / np.sqrt(view.spacing[0] * view.spacing[1])))

@@ -10,8 +10,10 @@ from muscle_bayes.imaging.quality.view import View, slices_in_layer
 
 #: Neighbours whose images differ by less than this share of the usual difference are one slice twice.
 SAME_SHARE = 0.02
-#: A step in anatomy this many times as large as its surroundings' is a gap.
-GAP_RATIO = 1.9
+#: A step in anatomy this many times as large as its surroundings' is a gap, in more than half of the body: slices that were left
+#: out are missed everywhere, whereas an organ begins or ends in one place.
+GAP_RATIO = 1.95
+_BLOCK_MM = 25.0
 #: Slices on either side that the surroundings are taken from.
 _AROUND = 4
 #: Steps this near to either end of the stack are not judged.
@@ -22,11 +24,8 @@ POSITION_TOLERANCE = 0.1
 _SMOOTH_MM = 3.0
 
 
-def steps_between_slices(view: View, reach: int = 1) -> np.ndarray:
-    """Return how much anatomy changes from each slice to the next, (nz - 1,).
-
-    The mean over the body of the change of signal (of water and of fat, where there are both), in units of each slice's own mean
-    signal, so that shading is no anatomy. Slices are smoothed in plane first.
+def changes_between_slices(view: View, reach: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Return how much signal changes over each gap between slices.
 
     Parameters
     ----------
@@ -34,6 +33,14 @@ def steps_between_slices(view: View, reach: int = 1) -> np.ndarray:
         Of a pair or a single contrast.
     reach : int
         Slices on either side of a gap whose means are compared; fewer at the ends.
+
+    Returns
+    -------
+    change : ndarray (nx, ny, nz - 1)
+        Of water and of fat, where there are both, in units of each slice's own mean signal, so that shading is no anatomy. Slices
+        are smoothed in plane first. 0 outside the body.
+    body : ndarray (nx, ny, nz - 1) bool
+        Where either slice shows the body.
     """
     sigma = (*(_SMOOTH_MM / step for step in view.spacing[:2]), 0)
     layers = [view.total] if view.fat is None or view.water is None else [view.water, view.fat]
@@ -41,10 +48,39 @@ def steps_between_slices(view: View, reach: int = 1) -> np.ndarray:
     # A slab's signal falls off at its ends, and an empty slice has no level.
     level = np.where(level > 0.1 * view.median, level, max(view.median, 1e-6)).astype(np.float32)
     smooth = [ndimage.gaussian_filter(layer / level, sigma) for layer in layers]
-    union = view.body[:, :, 1:] | view.body[:, :, :-1]
-    area = np.maximum(union.sum(axis=(0, 1)), 1)
+    body = view.body[:, :, 1:] | view.body[:, :, :-1]
     change = sum(np.abs(_above_less_below(layer, reach)) for layer in smooth)
-    return np.asarray((change * union).sum(axis=(0, 1)) / area)
+    return np.asarray(change * body), body
+
+
+def steps_of_blocks(
+    change: np.ndarray, body: np.ndarray, spacing: tuple[float, float, float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return how much signal changes from each slice to the next in blocks of 25 mm by 25 mm.
+
+    Parameters
+    ----------
+    change, body : ndarray (nx, ny, n)
+        From `changes_between_slices`.
+    spacing : (3,) tuple of float
+        Voxel size, mm.
+
+    Returns
+    -------
+    steps : ndarray (blocks, n)
+        Means over the body; not-a-number where less than 30 % of the block is body.
+    voxels : ndarray (blocks, n)
+        Of the body.
+    """
+    fx, fy = (max(1, round(_BLOCK_MM / step)) for step in spacing[:2])
+
+    def summed(data: np.ndarray) -> np.ndarray:
+        nx, ny = -(-data.shape[0] // fx), -(-data.shape[1] // fy)
+        whole = np.pad(data, ((0, nx * fx - data.shape[0]), (0, ny * fy - data.shape[1]), (0, 0)))
+        return np.asarray(whole.reshape(nx, fx, ny, fy, -1).sum(axis=(1, 3), dtype=np.float64).reshape(nx * ny, -1))
+
+    voxels = summed(body)
+    return np.where(voxels >= 0.3 * fx * fy, summed(change) / np.maximum(voxels, 1), np.nan), voxels
 
 
 def _above_less_below(layer: np.ndarray, reach: int) -> np.ndarray:
@@ -79,7 +115,8 @@ def find_slice_faults(view: View, positions_mm: Sequence[float] | None = None) -
     pairs = shown[1:] & shown[:-1]
     if pairs.sum() < 2 * _AROUND:
         return findings
-    steps = steps_between_slices(view)
+    change, body = changes_between_slices(view)
+    steps = change.sum(axis=(0, 1)) / np.maximum(body.sum(axis=(0, 1)), 1)
     usual = float(np.median(steps[pairs]))
     same = np.flatnonzero(pairs & (steps < SAME_SHARE * usual))
     if same.size:
@@ -98,7 +135,9 @@ def find_slice_faults(view: View, positions_mm: Sequence[float] | None = None) -
     # Thin slices resemble their neighbours so much that any organ's end is a jump: gaps are looked for at about 6 mm.
     reach = slices_in_layer(view.spacing[2])
     usable = pairs & (steps >= SAME_SHARE * usual)
-    ratio = gap_ratios(steps if reach == 1 else steps_between_slices(view, reach), usable, reach)
+    if reach > 1:
+        change, body = changes_between_slices(view, reach)
+    ratio = gap_ratios(*steps_of_blocks(change, body, view.spacing), usable, reach)
     # What is left out at an end makes the stack short, which is another finding; slabs are often spoiled there.
     ends = np.flatnonzero(shown)[[0, -1]]
     gaps = np.flatnonzero(ratio > GAP_RATIO)
@@ -109,8 +148,8 @@ def find_slice_faults(view: View, positions_mm: Sequence[float] | None = None) -
             Finding(
                 "missing_slices",
                 "review",
-                f"anatomy jumps {worst:.1f} times as far as around it after {slices_text(gaps.tolist())}: slices may be "
-                "missing there",
+                f"anatomy jumps {worst:.1f} times as far as around it, in half of the body, after "
+                f"{slices_text(gaps.tolist())}: slices may be missing there",
                 worst,
                 GAP_RATIO,
                 tuple(gaps.tolist()),
@@ -119,13 +158,13 @@ def find_slice_faults(view: View, positions_mm: Sequence[float] | None = None) -
     return findings
 
 
-def gap_ratios(steps: np.ndarray, usable: np.ndarray, reach: int = 1) -> np.ndarray:
-    """Return each step over the median of the steps around it.
+def gap_ratios(steps: np.ndarray, voxels: np.ndarray, usable: np.ndarray, reach: int = 1) -> np.ndarray:
+    """Return each step over the median of the steps around it, of the middle of the body's blocks.
 
     Parameters
     ----------
-    steps : ndarray (n,)
-        From `steps_between_slices`.
+    steps, voxels : ndarray (blocks, n)
+        From `steps_of_blocks`.
     usable : ndarray (n,) bool
         Steps between slices that show a body and are not one slice twice.
     reach : int
@@ -134,14 +173,21 @@ def gap_ratios(steps: np.ndarray, usable: np.ndarray, reach: int = 1) -> np.ndar
     Returns
     -------
     ndarray (n,)
-        1 where a step is not usable or has fewer than 3 neighbours.
+        Median over blocks, weighted by their share of the body; 1 where a step is not usable or has fewer than 3 neighbours.
     """
-    out = np.ones(steps.size)
+    out = np.ones(steps.shape[1])
     for k in np.flatnonzero(usable).tolist():
-        near = np.arange(max(k - _AROUND * reach, 0), min(k + _AROUND * reach + 1, steps.size))
+        near = np.arange(max(k - _AROUND * reach, 0), min(k + _AROUND * reach + 1, steps.shape[1]))
         near = near[usable[near] & (np.abs(near - k) >= reach)]
-        if near.size >= 3:
-            out[k] = steps[k] / max(float(np.median(steps[near])), 1e-9)
+        if near.size < 3:
+            continue
+        known = np.isfinite(steps[:, k]) & (np.isfinite(steps[:, near]).sum(axis=1) >= 3)
+        if known.any():
+            around = np.nanmedian(steps[known][:, near], axis=1)
+            ratio = steps[known, k] / np.maximum(around, 1e-9)
+            order = np.argsort(ratio)
+            share = np.cumsum(voxels[known, k][order])
+            out[k] = ratio[order][np.searchsorted(share, 0.5 * share[-1])]
     return out
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from muscle_bayes.imaging import SCHEME
 from muscle_bayes.imaging.quality import assess_arrays
-from muscle_bayes.imaging.quality.slices import gap_ratios, steps_between_slices
+from muscle_bayes.imaging.quality.slices import changes_between_slices, gap_ratios, steps_of_blocks
 from muscle_bayes.imaging.quality.view import make_view
 from muscle_bayes.simulation import simulate_phantom
 
@@ -36,14 +36,41 @@ def test_slices_that_were_left_out_are_found_where_they_were(
     assert first - 1 in missing.slices
 
 
-def test_steps_over_a_reach_are_differences_of_means() -> None:
-    """On a ramp each step is the distance of the means, reach slices, wherever both windows are whole."""
-    ramp = np.broadcast_to(100.0 + np.arange(40.0), (8, 8, 40)).astype(np.float32)
-    view = make_view((3.0, 3.0, 2.0), image=ramp)
-    unit = steps_between_slices(view, 1)[10:30]
-    three = steps_between_slices(view, 3)[10:30]
-    # Each slice is divided by its own level, so a ramp is flat: shading along the stack is no anatomy.
-    np.testing.assert_allclose([unit, three], 0, atol=1e-5)
-    steps = np.ones(40)
-    steps[18:23] = [2, 3, 4, 3, 2]  # what a jump at 20 looks like over a reach of 3
-    assert gap_ratios(steps, np.ones(40, dtype=bool), 3)[20] == 4
+def test_changes_over_a_reach_are_differences_of_means() -> None:
+    """Shading along the stack is no anatomy; one bright slice is a share of the mean of those that are averaged."""
+    ramp = np.broadcast_to(100.0 + np.arange(40.0), (20, 20, 40)).astype(np.float32)
+    for reach in (1, 3):
+        change, _ = changes_between_slices(make_view((3.0, 3.0, 2.0), image=ramp), reach)
+        np.testing.assert_allclose(change[:, :, 10:30], 0, atol=1e-5)
+    flat = np.full((20, 20, 40), 100, dtype=np.float32)
+    flat[:10, :, 20] = 200
+    flat[10:, :, 20] = 0.6 * 100
+    one, three = (changes_between_slices(make_view((3.0, 3.0, 2.0), image=flat), reach)[0] for reach in (1, 3))
+    # Far from the border between its halves the slice is 200 and 60 over a mean of 130.
+    np.testing.assert_allclose(one[0, 10, 19:21], abs(200 / 130 - 1), rtol=1e-3)
+    np.testing.assert_allclose(three[0, 10, 19:21], abs(200 / 130 - 1) / 3, rtol=1e-3)
+    np.testing.assert_allclose(one[-1, 10, 19:21], abs(60 / 130 - 1), rtol=1e-3)
+
+
+def test_gap_ratio_is_that_of_most_of_the_body() -> None:
+    steps, voxels, usable = np.ones((10, 40)), np.full((10, 40), 50.0), np.ones(40, dtype=bool)
+    steps[:, 18:23] = [2, 3, 4, 3, 2]  # what a jump at 20 looks like over a reach of 3
+    assert gap_ratios(steps, voxels, usable, 3)[20] == 4
+    organ = np.ones((10, 40))
+    organ[:4, 20] = 30.0  # an organ begins in four of ten blocks
+    assert gap_ratios(organ, voxels, usable)[20] == 1
+    organ[:6, 20] = 30.0
+    assert gap_ratios(organ, voxels, usable)[20] == 30
+    # Blocks that hold little of the body count little.
+    voxels[:6] = 5.0
+    assert gap_ratios(organ, voxels, usable)[20] == 1
+
+
+def test_blocks_are_means_over_the_body_in_them() -> None:
+    rng = np.random.default_rng(1)
+    change, body = rng.random((20, 13, 4)), rng.random((20, 13, 4)) < 0.8
+    steps, voxels = steps_of_blocks(change * body, body, (5.0, 5.0, 6.0))
+    assert steps.shape == (4 * 3, 4)
+    inside = body[5:10, 5:10, 2]
+    assert voxels[1 * 3 + 1, 2] == inside.sum()
+    assert steps[1 * 3 + 1, 2] == pytest.approx(change[5:10, 5:10, 2][inside].mean())
