@@ -150,7 +150,7 @@ def print_run(made: "StudyRun", *, as_json: bool) -> None:
     for label, reason in made.ungated.items():
         typer.echo(f"{label} FAILED its gate, so it has no estimates: {reason}")
     if len(made.failures):
-        typer.echo(f"{len(made.failures):,} participants could not be measured: {made.out / 'failures.tsv'}")
+        typer.echo(f"{len(made.failures):,} scans could not be measured: {made.out / 'failures.tsv'}")
     for note in made.notes:
         typer.echo(f"note: {note}")
     if not made.made:

@@ -114,7 +114,7 @@ def _panel(ax: Any, result: pd.DataFrame, term: str, group: str, span: float) ->
         ax.vlines(x[inside], low[inside], high[inside], color=colour, lw=0.9, zorder=2)
         ax.plot(x[inside], y[inside], "o", ms=2.8, mfc=face, mec=colour, mew=0.8, zorder=3)
     values = of_term["value"].to_numpy(dtype=float)
-    margin = 0.04 * np.ptp(values)
+    margin = 0.04 * np.ptp(values) or 0.5  # one level alone has no range
     ax.set_xlim(values.min() - margin, values.max() + margin)
     ax.set_ylim(-span, span)
     for place, (low, high) in ((ax.set_xticks, ax.get_xlim()), (ax.set_yticks, ax.get_ylim())):

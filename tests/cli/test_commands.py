@@ -261,7 +261,7 @@ def study_run(tmp_path: Path, failures: int, ungated: dict[str, str]) -> StudyRu
     ("failures", "ungated", "code", "said"),
     [
         (0, {}, 0, "Report: "),
-        (2, {}, 1, "2 participants could not be measured"),
+        (2, {}, 1, "2 scans could not be measured"),
         (0, {"cbp_main": "R-hat 1.3"}, 4, "cbp_main FAILED its gate"),
         (2, {"cbp_main": "R-hat 1.3"}, 4, "R-hat 1.3"),
     ],

@@ -172,10 +172,16 @@ def _of_people(
     chosen = [d for d in deliveries if key(d.participant_id, d.session_id) in asked]
     result.problems = [row for row in result.problems if key(row["participant_id"], row["session_id"]) in asked]
     there = {key(d.participant_id, d.session_id) for d in [*chosen, *_keyed(result.problems)]}
+    others: dict[str, list[Delivery]] = defaultdict(list)
+    for delivery in deliveries:
+        if key(delivery.participant_id, delivery.session_id) not in asked:
+            others[delivery.participant_id].append(delivery)
+    # Where nobody is found, one example says how the delivery spells its identifiers.
+    first = deliveries[0] if deliveries and not chosen else None
     for missing, person in asked.items():
         if missing in there:
             continue
-        error = _not_there(person, deliveries, root, nobody=not chosen)
+        error = _not_there(person, others[person.participant_id], root, first)
         result.problems.append(problem_row(person.participant_id, person.session_id, error))
     left = len(deliveries) - len(chosen)
     if left:
@@ -183,17 +189,15 @@ def _of_people(
     return chosen
 
 
-def _not_there(person: Participant, deliveries: Sequence[Delivery], root: Path, *, nobody: bool) -> DeliveryError:
-    """Say that there is no delivery of somebody; where the two lists are spelt otherwise, how."""
+def _not_there(person: Participant, others: Sequence[Delivery], root: Path, first: Delivery | None) -> DeliveryError:
+    """Say that there is no delivery of somebody; of which other visits there is, or how the delivery spells identifiers."""
     problem = f"There is no delivery of it under {root.name}"
     remedy = "Fetch the delivery, or leave the participant out"
-    sessions = [d.session_id for d in deliveries if d.participant_id == person.participant_id]
-    if sessions:
-        problem += f"; of this participant there is session {', '.join(sessions)}"
+    if others:
+        problem += f"; of this participant there is session {', '.join(d.session_id for d in others)}"
         remedy += "; if that is the visit that is meant, write session_id in the table as the delivery does"
-    elif nobody and deliveries:
-        first = where_of(deliveries[0].participant_id, deliveries[0].session_id)
-        problem += f"; nobody of the table is there. The delivery's first is {first}"
+    elif first is not None:
+        problem += f"; nobody of the table is there. The delivery's first is {where_of(first.participant_id, first.session_id)}"
         remedy = "Write participant_id (and session_id) in the table as the delivery does, or check root"
     return DeliveryError(where_of(person.participant_id, person.session_id), problem, remedy)
 
