@@ -53,6 +53,7 @@ file = "measurements.tsv"
 # "totalsegmentator" segment: then leave labels out (with "hull": also set muscle = "all", compartment = "fascia" under [exposure])
 # weights = "weights"     # folder of a bundle or model; the project's own for "bundle" where left out
 # format = "nifti"        # or bids, nako, ukb20201, dicom: these find water and fat themselves, without patterns
+# sessions = "all"        # repeat visits too; without it only the session of [exposure]
 # workers = 4             # processes that measure at the same time
 # pictures = true         # a picture of every scan in qc/
 # repair_swap = true      # put exchanged water and fat right where the checks can
