@@ -21,8 +21,8 @@ from muscle_bayes.imaging.quality.view import View
 from muscle_bayes.imaging.quality.volumes import area_percent, side_volumes
 from muscle_bayes.imaging.water_fat_swap import outer_ring
 
-#: A good scan's distance lies beyond the limit with this probability.
-FALSE_ALARM_RATE = 0.001
+#: A good scan's distance lies beyond the limit with this probability; small, as voxels of another size shift features a little.
+FALSE_ALARM_RATE = 0.0001
 #: What features that hardly differ between good scans are taken to differ by, as a standard deviation.
 _LEAST_SD = 0.02
 #: Fewer scans give no covariance.
@@ -110,7 +110,7 @@ def fit_reference(features: pd.DataFrame, *, simulated: bool = False, made_by: s
 
     Centre and covariance are robust (two reweighting steps that leave out what lies beyond the 99.9 % point of the chi
     squared distribution), so that a few bad scans in the cohort do not hide themselves. The limit is the distance that a good
-    scan exceeds once in a thousand: each scan's distance is taken to the others, so that a small reference does not promise too
+    scan exceeds once in ten thousand: each scan's distance is taken to the others, so that a small reference does not promise too
     much, and its tail is carried on from its third quartile, see `tail_limit`.
 
     Parameters
