@@ -217,7 +217,7 @@ def scan_settings(folder: StudyFolder, device: str | None = None) -> ScanSetting
         digest = folder.input_hash(scheme)
     weights = study.resolve(images.weights) if images.weights is not None else None
     if weights is not None and not weights.is_dir():
-        raise StudyFileError("study.toml, images.weights", f"{images.weights} is no folder", "Give the bundle or model")
+        raise StudyFileError("study.toml, images.weights", f"{weights} is no folder", "Give the bundle or model")
     tool = images.tool.model_dump(exclude_none=True) if images.tool else {}
     if images.uncertainty is not None:
         tool["uncertainty"] = images.uncertainty
