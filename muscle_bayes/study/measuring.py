@@ -1,5 +1,6 @@
 """The measurement stage: each participant's images are found, measured and kept; one bad participant stops nobody."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -221,14 +222,30 @@ def _collected(
     numbers = sorted(done)
     failures = failure_table([failed[number] for number in sorted(failed)])
     table = rows_from_text([done[number].text for number in numbers]) if numbers else pd.DataFrame()
-    noted: dict[str, int] = {}
-    for number in numbers:
-        for note in done[number].notes:
-            noted[note] = noted.get(note, 0) + 1
-    notes = [f"{note} ({count:,} of {len(numbers):,} scans)" for note, count in sorted(noted.items())]
+    notes = _gathered([done[number].notes for number in numbers])
     keys = [{"participant_id": people[n].participant_id, "session_id": people[n].session_id} for n in numbers]
     facts = pd.DataFrame([row | done[n].facts for row, n in zip(keys, numbers, strict=True)])
     return Measured(table, failures, reused, notes, facts, left)
+
+
+def _gathered(each: Sequence[Sequence[str]]) -> list[str]:
+    """Return the notes of all scans, each once: those that differ in figures and file names only stand as one example.
+
+    Each scan's record holds its own.
+    """
+    alike: dict[str, dict[str, int]] = {}
+    for notes in each:
+        for note in set(notes):
+            texts = alike.setdefault(_FIGURE.sub("#", _FILE.sub("#", note)), {})
+            texts[note] = texts.get(note, 0) + 1
+    return [
+        f"{min(texts)}{', and the like' if len(texts) > 1 else ''} ({sum(texts.values()):,} of {len(each):,} scans)"
+        for _, texts in sorted(alike.items())
+    ]
+
+
+_FILE = re.compile(r"[^\s,:;()]+\.(?:nii(?:\.gz)?|zip|dcm)\b")
+_FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 def require_some(measured: Measured, people: int) -> None:

@@ -12,6 +12,7 @@ from muscle_bayes.errors import EmptyTableError
 from muscle_bayes.imaging.deliveries import Delivery
 from muscle_bayes.imaging.deliveries.patterns import files_of
 from muscle_bayes.study import run
+from muscle_bayes.study.measuring import _gathered
 from muscle_bayes.study.one_scan import finished_scan, measure_person
 from muscle_bayes.study.people import Person
 from muscle_bayes.study.scan_settings import ScanSettings
@@ -217,3 +218,19 @@ def test_a_folder_of_classes_is_measured_again_when_one_of_its_masks_changes(tmp
     labels[2:6, 2:8, 1] = 0
     write("left", labels == 3)
     assert measured() == (pytest.approx(volume * 7 / 8), False)
+
+
+def test_notes_that_differ_in_figures_and_names_alone_are_told_once() -> None:
+    each = [
+        [
+            f"sub-{k}_water.nii.gz: the header has no orientation, so left and right are a guess",
+            f"cut from {k}.5 to 300 mm",
+        ]
+        for k in range(30_000)
+    ]
+    each[7].append("stations were stitched")
+    assert _gathered(each) == [
+        "sub-0_water.nii.gz: the header has no orientation, so left and right are a guess, and the like (30,000 of 30,000 scans)",
+        "cut from 0.5 to 300 mm, and the like (30,000 of 30,000 scans)",
+        "stations were stitched (1 of 30,000 scans)",
+    ]
