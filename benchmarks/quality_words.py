@@ -40,8 +40,9 @@ def in_words(out: dict[str, Any]) -> str:
     lines += [
         "",
         f"**Swap repair** changed {harmed['hits']:,} of {harmed['of']:,} clean scans (upper limit {100 * harmed['upper']:.2f} %; "
-        f"without labels {repair['clean_harmed_without_labels']['hits']:,}; seeds {_span(seeds['repair'])}). Of the body's voxels "
-        f"it left {_percent(repair['swap_whole'])} exchanged after whole swaps, {_percent(repair['swap_station'])} after those of "
+        f"without labels {repair['clean_harmed_without_labels']['hits']:,}; seeds {_span(seeds['repair'])}, "
+        "tried with the first judgement; nothing that it rests on has changed since). Of the body's voxels it left "
+        f"{_percent(repair['swap_whole'])} exchanged after whole swaps, {_percent(repair['swap_station'])} after those of "
         f"stations, and {_percent(part)} after those of parts (medians; worst {100 * part['body_voxels_wrong_worst']:.0f} %).",
         "",
     ]
