@@ -247,7 +247,7 @@ def measure(
                     "side": side,
                     "region": region,
                     **_figures(found, truncated),
-                    **spread.columns(muscle, side, reach.weight, found, truncated=truncated),
+                    **spread.columns(muscle, side, region, reach.weight, found, truncated=truncated),
                     "z_min_mm": _face_mm(grid, reach.first),
                     "z_max_mm": _face_mm(grid, reach.last),
                     "truncated": int(truncated),

@@ -148,13 +148,13 @@ class RowSpread:
         self._borders: dict[str, Border] = {}
 
     def columns(
-        self, muscle: str, side: str, weight: np.ndarray, found: Burden, *, truncated: bool
+        self, muscle: str, side: str, region: str, weight: np.ndarray, found: Burden, *, truncated: bool
     ) -> dict[str, float]:
         """Return `COLUMNS` of a row.
 
         Parameters
         ----------
-        muscle, side : str
+        muscle, side, region : str
             Row.
         weight : (nz,) float64
             Share of each slice in its region.
@@ -166,7 +166,8 @@ class RowSpread:
         Returns
         -------
         dict
-            Missing for other muscles, whose spread is not calibrated, and where the figures are.
+            Missing for other muscles, whose spread is not calibrated, and where the figures are; of lean volume also in regions
+            that the calibration does not hold for.
         """
         if muscle != MUSCLE or truncated or not self.settings:
             return dict.fromkeys(COLUMNS, np.nan)
@@ -176,6 +177,9 @@ class RowSpread:
             if spread is None:
                 return dict.fromkeys(COLUMNS, np.nan)
             covariance = covariance + spread.covariance(self._carried.calibration)
+            regions = self._carried.calibration.lean_regions
+            if regions and region not in regions:
+                covariance[1], covariance[:, 1] = np.nan, np.nan
         sd = np.sqrt(np.diag(covariance))
         return dict(zip(COLUMNS, (float(sd[0]), float(sd[1]), float(covariance[0, 1])), strict=True))
 

@@ -135,6 +135,8 @@ class Calibration:
         Weights that it belongs to.
     fitted_on : dict
         Number of scans, seeds, settings, what truth was, the command.
+    lean_regions : tuple of str
+        Regions of the measurement table for which the SD of lean volume is given, where it does not hold for all; empty for all.
     """
 
     intermat: Scale
@@ -143,6 +145,7 @@ class Calibration:
     mean_error: tuple[float, ...] = (0.0, 0.0)
     weights_sha256: tuple[str, ...] = ()
     fitted_on: dict[str, Any] = field(default_factory=dict)
+    lean_regions: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, for a bundle's metadata."""
@@ -166,6 +169,7 @@ class Calibration:
             intermat, lean = (_scale(content[name]) for name in ("intermat", "lean"))
             correlation = float(content["correlation"])
             mean_error = tuple(float(value) for value in content["mean_error"])
+            regions = tuple(str(value) for value in content.get("lean_regions", ()))
             hashes = tuple(str(value) for value in content["weights_sha256"])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InvalidValueError(
@@ -173,7 +177,7 @@ class Calibration:
             ) from error
         if not abs(correlation) < 1 or len(mean_error) != 2 or not np.isfinite(mean_error).all():
             raise InvalidValueError("uncertainty", "its correlation or its mean error is impossible", "Fit it again")
-        return cls(intermat, lean, correlation, mean_error, hashes, dict(content.get("fitted_on", {})))
+        return cls(intermat, lean, correlation, mean_error, hashes, dict(content.get("fitted_on", {})), regions)
 
 
 def _scale(content: Mapping[str, Any]) -> Scale:

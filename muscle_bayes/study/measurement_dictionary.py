@@ -27,7 +27,10 @@ _COLUMNS = {
         "drew the border; InterMAT +- 1.96 of it is a 95 % interval",
         "%",
     ),
-    "lean_sd_cm3": ("Standard deviation of lean volume (threshold), as that of InterMAT", "cm3"),
+    "lean_sd_cm3": (
+        "Standard deviation of lean volume (threshold), as that of InterMAT; in regions that the calibration holds for",
+        "cm3",
+    ),
     "intermat_lean_cov": (
         "Covariance of the errors of InterMAT and lean volume, as their standard deviations",
         "% cm3",

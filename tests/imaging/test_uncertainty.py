@@ -158,6 +158,16 @@ def test_labels_that_carry_a_spread_fill_the_table(scan: dict[str, Any], tmp_pat
     np.testing.assert_allclose(row(again)[list(COLUMNS)].astype(float), found[list(COLUMNS)].astype(float))
 
 
+def test_lean_volume_has_an_sd_only_where_its_calibration_holds(scan: dict[str, Any]) -> None:
+    everywhere = row(quantify(**scan))
+    carried = scan["labels"].extra[KEY]
+    for regions, given in ((["above_gluteals_150mm"], False), (["field_of_view"], True)):
+        scan["labels"].extra[KEY] = {**carried, "calibration": {**carried["calibration"], "lean_regions": regions}}
+        found = row(quantify(**scan))
+        assert found["intermat_sd_percent"] == everywhere["intermat_sd_percent"]
+        assert found[["lean_sd_cm3", "intermat_lean_cov"]].notna().tolist() == [given, given]
+
+
 def test_views_that_show_none_of_a_muscle_leave_its_sd_out(scan: dict[str, Any]) -> None:
     carried = scan["labels"].extra[KEY]
     views = ViewSums.from_json(carried["views"])
