@@ -74,6 +74,27 @@ class Volume:
         return float(abs(np.linalg.det(self.affine[:3, :3])))
 
 
+def says_simulated(source: ImageSource) -> bool:
+    """Say whether an image's own header says that it is a phantom.
+
+    Parameters
+    ----------
+    source : path, nibabel image or Volume
+        A file is opened for its header only.
+
+    Returns
+    -------
+    bool
+    """
+    if isinstance(source, Volume):
+        header = source.stored[1] if source.stored is not None else None
+    else:
+        image = nib.load(source) if isinstance(source, str | Path) else source
+        header = getattr(image, "header", None)
+    described = header.get("descrip", b"") if isinstance(header, nib.Nifti1Header) else b""
+    return b"simulated" in bytes(described)
+
+
 def read_volume(source: ImageSource, role: str) -> Volume:
     """Read a signal image.
 

@@ -10,7 +10,7 @@ import pandas as pd
 from muscle_bayes.errors import CompartmentNotFoundError, InvalidValueError
 from muscle_bayes.imaging.adipose import ADIPOSE_DEFINITIONS, Burden, Tally, burden, tally
 from muscle_bayes.imaging.fat_fraction import FLOOR_SHARE, T1Correction
-from muscle_bayes.imaging.images import ImageSource, Volume
+from muscle_bayes.imaging.images import ImageSource, Volume, says_simulated
 from muscle_bayes.imaging.label_schemes import Scheme
 from muscle_bayes.imaging.regions import (
     ABOVE_GLUTEALS,
@@ -25,7 +25,7 @@ from muscle_bayes.imaging.regions import (
     touches_edge_in_plane,
 )
 from muscle_bayes.imaging.scan import Scan, read_scan
-from muscle_bayes.imaging.spread import RowSpread, carried_spread
+from muscle_bayes.imaging.spread import RowSpread, carried_spread, label_origin
 
 #: Lean muscle volume is missing where more of the compartment than this has no signal.
 UNDEFINED_LIMIT_PERCENT = 5.0
@@ -117,7 +117,7 @@ def quantify(
         Exchange water and fat back where they look exchanged (everywhere, in a block of slices or, with labels, in a part);
         a note says so. Otherwise the note says what was found and `qc` asks for review.
     simulated : bool
-        Whether the images are phantoms; written to every row.
+        Whether the images are phantoms; written to every row. The header of this project's phantoms says it too, and is believed.
     test_retest_sd : (float, float), optional
         SDs between two scans of one person, of InterMAT (points) and lean volume (cm3) of the autochthonous muscles: added to
         those that labels of `segment` carry, or alone where labels carry none. Stated in `attrs["uncertainty"]`.
@@ -172,10 +172,12 @@ def quantify(
         require_mixture=adipose == "mixture",
         repair_swap=repair_swap,
     )
+    simulated = simulated or any(says_simulated(each) for each in (water, fat, image) if each is not None)
     spread = RowSpread(scan, carried_spread(labels), test_retest_sd)
     table = measure(
         scan, bmi=bmi, participant_id=participant_id, session_id=session_id, simulated=simulated, spread=spread
     )
+    table = table.assign(**label_origin(labels, scan))
     if region is not None:
         table = _only_region(table, region, scan)
     if scan.fraction is None and adipose != "mixture":

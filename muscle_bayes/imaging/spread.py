@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -69,20 +70,8 @@ def carried_spread(labels: ImageSource | None) -> CarriedSpread | None:
     CarriedSpread or None
         None where it comes with none.
     """
-    if labels is None:
-        return None
-    if isinstance(labels, str | Path):
-        path = Path(labels)
-        sidecar = path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".json")
-        if path.is_dir() or not sidecar.is_file():
-            return None
-        try:
-            extra = json.loads(sidecar.read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # a file of somebody else's, which is not ours to judge
-            return None
-    else:
-        extra = getattr(labels, "extra", None)
-    content = extra.get(KEY) if isinstance(extra, Mapping) else None
+    extra = _extra(labels)
+    content = extra.get(KEY)
     if not isinstance(content, Mapping) or not {"views", "calibration", "labels_sha256"} <= set(content):
         return None
     return CarriedSpread(
@@ -90,6 +79,52 @@ def carried_spread(labels: ImageSource | None) -> CarriedSpread | None:
         Calibration.from_json(content["calibration"]),
         str(content["labels_sha256"]),
     )
+
+
+def label_origin(labels: ImageSource | None, scan: Scan) -> dict[str, str]:
+    """Return what labelled a scan, where a label map of `segment` says it and is still as it was written.
+
+    Parameters
+    ----------
+    labels : path or nibabel image
+        Of `segment`: the image itself, or a file with its JSON sidecar beside it.
+    scan : Scan
+        As it is measured.
+
+    Returns
+    -------
+    dict
+        `backend` and `weights_sha256` for the measurement table; empty where nothing is known.
+    """
+    extra = _extra(labels)
+    if not {"backend", "weights_sha256", "labels_sha256"} <= set(extra):
+        return {}
+    if extra["labels_sha256"] != label_fingerprint(scan.labels):
+        return {}
+    return {"backend": str(extra["backend"]), "weights_sha256": weights_name(list(extra["weights_sha256"]))}
+
+
+def weights_name(hashes: list[str]) -> str:
+    """Return the hash that stands in the measurement table: the weights' own, or one of all members of an ensemble."""
+    return "".join(hashes) if len(hashes) <= 1 else sha256(" ".join(hashes).encode()).hexdigest()
+
+
+def _extra(labels: ImageSource | None) -> Mapping[str, Any]:
+    """Return what comes with a label map: with the image itself, or in the sidecar beside its file."""
+    if labels is None:
+        return {}
+    if isinstance(labels, str | Path):
+        path = Path(labels)
+        sidecar = path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".json")
+        if path.is_dir() or not sidecar.is_file():
+            return {}
+        try:
+            extra = json.loads(sidecar.read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # a file of somebody else's, which is not ours to judge
+            return {}
+    else:
+        extra = getattr(labels, "extra", None)
+    return extra if isinstance(extra, Mapping) else {}
 
 
 class RowSpread:

@@ -20,10 +20,11 @@ from muscle_bayes.imaging.backends.opening import BundleBackend
 from muscle_bayes.imaging.batch import participant_seed
 from muscle_bayes.imaging.deliveries import Delivery, load_delivery
 from muscle_bayes.imaging.deliveries.extent import cut_to_training
-from muscle_bayes.imaging.images import ImageSource, Volume, read_volumes
+from muscle_bayes.imaging.images import ImageSource, Volume, read_volumes, says_simulated
 from muscle_bayes.imaging.quality import Finding, Quality
 from muscle_bayes.imaging.quality.decisions import Decision
 from muscle_bayes.imaging.quality.findings import worst_first
+from muscle_bayes.imaging.spread import weights_name
 from muscle_bayes.study.lock import fingerprint
 from muscle_bayes.study.people import Person
 from muscle_bayes.study.records import (
@@ -172,7 +173,7 @@ def measure_person(
             volumes = read_volumes({role: scan.images[role] for role in roles})
         notes = [str(note) for note in scan.notes]
         # The record's key stays the table's word; what a reader sees says it of images that say it of themselves, too.
-        simulated = person.simulated or any(_says_simulated(scan.images[role]) for role in roles)
+        simulated = person.simulated or any(says_simulated(scan.images[role]) for role in roles)
         mended: list[Finding] = []
         made: nib.Nifti1Image | None = None
         labels: ImageSource | None = scan.images.get("labels")
@@ -213,7 +214,7 @@ def measure_person(
         said: dict[str, Any] = dict(made.extra) if made is not None else {}
         hashes = [str(digest) for digest in said.get("weights_sha256", [])]
         if made is not None:
-            table = table.assign(backend=settings.backend, weights_sha256=_one_hash(hashes))
+            table = table.assign(backend=settings.backend, weights_sha256=weights_name(hashes))
         if settings.quality:
             with clock.stage("quality"):
                 judged = None if settings.resample_labels else labels
@@ -309,14 +310,6 @@ def _put_right(
     return repaired(volumes, found)
 
 
-def _says_simulated(source: ImageSource) -> bool:
-    """Say whether an image's own header says that it is a phantom."""
-    image = nib.load(source) if isinstance(source, str | Path) else source
-    header = getattr(image, "header", None)
-    described = header.get("descrip", b"") if isinstance(header, nib.Nifti1Header) else b""
-    return b"simulated" in bytes(described)
-
-
 def _draw(
     volumes: Mapping[str, Volume],
     labels: ImageSource | None,
@@ -353,11 +346,6 @@ def _write_labels(content: bytes, folder: Path, person: Person, said: Mapping[st
     with whole_file(sidecar) as temporary:
         temporary.write_text(json.dumps({"Manual": False, **said}, indent=2, default=str) + "\n", encoding="utf-8")
     return [path, sidecar]
-
-
-def _one_hash(hashes: list[str]) -> str:
-    """Return the hash that stands in the table: the weights' own, or one of all members of an ensemble."""
-    return hashes[0] if len(hashes) == 1 else fingerprint(hashes) if hashes else ""
 
 
 def _sweep(folder: Path, person: Person) -> None:

@@ -19,6 +19,7 @@ from muscle_bayes.errors import (
     ImageUnitsError,
     LabelSchemeError,
 )
+from muscle_bayes.imaging import quantify
 from muscle_bayes.imaging.images import read_labels, read_volume, require_same_grid
 
 
@@ -248,3 +249,16 @@ def test_header_without_orientation_is_known_to_be_unknown():
     image = nib.Nifti1Image(small(), None)
     assert not read_volume(image, "water").orientation_known
     assert read_volume(nib.Nifti1Image(small(), np.eye(4)), "water").orientation_known
+
+
+def test_a_header_that_says_simulated_is_believed(tmp_path):
+    rng = np.random.default_rng(1)
+    water, fat = (nib.Nifti1Image(rng.uniform(50, 400, (12, 12, 6)).astype(np.float32), np.eye(4)) for _ in range(2))
+    labels = nib.Nifti1Image(np.full((12, 12, 6), 3, dtype=np.uint8), np.eye(4))
+    assert (quantify(water, fat, labels)["simulated"] == 0).all()
+    fat.header["descrip"] = b"simulated phantom"
+    nib.save(fat, tmp_path / "fat.nii.gz")
+    for source in (fat, tmp_path / "fat.nii.gz", read_volume(fat, "fat")):
+        table = quantify(water, source, labels)
+        assert (table["simulated"] == 1).all()
+        assert table.attrs["simulated"] is True

@@ -79,6 +79,15 @@ def test_what_is_saved_can_be_measured_and_says_where_it_comes_from(
     both = rows[(rows["muscle"] == "autochthonous") & (rows["side"] == "both")].iloc[0]
     assert both["compartment_cm3"] == pytest.approx((labels > 0).sum() * 1.4**2 * 9 / 1000)
     assert both["intermat_fraction_percent"] == pytest.approx(100 * 0.1 / 1.1, rel=1e-3)
+    assert (rows["backend"] == "bundle").all()
+    assert (rows["weights_sha256"] == "0" * 64).all()
+    # Corrected by hand, they are nobody's labels but the reader's.
+    corrected = np.asarray(nib.load(paths["labels"]).dataobj).copy()
+    corrected[tuple(np.argwhere(corrected)[0])] = 0
+    nib.save(nib.Nifti1Image(corrected, water.affine), paths["labels"])
+    rows = quantify(water, fat, paths["labels"], region="field_of_view")
+    assert (rows["backend"] == "labelmap").all()
+    assert (rows["weights_sha256"] == "").all()
 
 
 def test_islands_go_and_large_parts_stay() -> None:
