@@ -142,8 +142,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             print(way, "failed", flush=True)
         elif way == "mirrored":
             found["dice_with_truth"] = {"ours, mirrored": against_truth(options.folder, "scan")}
-            found["bytes"] = sizes(options.folder)
         print(way, json.dumps(found["ours"][way]), flush=True)
+    # The last way wrote all that a scan can have.
+    found["bytes"] = sizes(options.folder)
     found["plain"] = answer(child(options, "plain", scans if cuda else 1))
     print("plain", json.dumps(found["plain"]), flush=True)
     if "failed" not in found["plain"]:

@@ -63,7 +63,7 @@ def stages() -> str:
         part = found.get(device)
         if part is None:
             continue
-        names = ("decode", "network", "quantify", "picture", "write")
+        names = ("decode", "transfer", "network", "uncertainty", "quantify", "picture", "write")
         rows = []
         for way, one in part["ours"].items():
             if "stages" in one:
@@ -76,14 +76,28 @@ def stages() -> str:
             write = found_stages["write"] + found_stages["write table"]
             times = [
                 found_stages["read and resample"],
+                None,
                 network,
+                None,
                 found_stages["quantify"],
                 found_stages["picture"],
                 write,
             ]
             row = [*times, plain["scan_s"], plain["scan_cpu_s"], plain["peak_gb"]]
-            rows.append(["plain MONAI recipe", *(number(value) for value in row)])
-        head = ["seconds", "decode", "network", "quantify", "picture", "write", "together", "CPU s", "GB"]
+            rows.append(["plain MONAI recipe", *("–" if value is None else number(value) for value in row)])
+        head = [
+            "seconds",
+            "decode",
+            "transfer",
+            "network",
+            "uncertainty",
+            "quantify",
+            "picture",
+            "write",
+            "together",
+            "CPU s",
+            "GB",
+        ]
         parts.append(f"{words.capitalize()}:\n\n{table(head, rows)}")
     return "\n\n".join(parts) or MISSING.capitalize() + "."
 
@@ -149,6 +163,21 @@ def scaling() -> str:
     return table(["simulated", "scans a minute", "scans a day"], rows)
 
 
+def workers() -> str:
+    rates = result().get("cpu", {}).get("workers", {})
+    if not {"1", "2"} <= set(rates):
+        return MISSING.capitalize() + "."
+    rows = [
+        [
+            f"{count} process" + "es" * (count != "1"),
+            number(rates[count]["scans_per_minute"]),
+            number(rates[count]["peak_gb"]),
+        ]
+        for count in ("1", "2")
+    ]
+    return table(["measured side by side, single pass", "scans a minute", "GB"], rows)
+
+
 def cost() -> str:
     """What a cohort takes: measured seconds of a scan, times scans."""
     found, rows = result(), []
@@ -200,6 +229,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "formats": formats,
     "truth": truth,
     "storage": storage,
+    "workers": workers,
     "scaling": scaling,
     "cost": cost,
 }

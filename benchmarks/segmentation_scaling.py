@@ -61,6 +61,7 @@ def simulate(results: dict[str, Any]) -> dict[str, Any]:
             if "stages" not in one:
                 continue
             stages = {name: stage["wall_s"] for name, stage in one["stages"].items()}
+            device_s = stages["transfer"] + stages["network"] + stages["uncertainty"]
             finish = stages["quantify"] + stages["picture"] + stages["write"]
             if device == "cpu":
                 rates = part.get("workers", {})
@@ -76,7 +77,7 @@ def simulate(results: dict[str, Any]) -> dict[str, Any]:
                     "cards": cards,
                     "scans_per_minute": round(
                         throughput(
-                            factor * stages["decode"], factor * stages["network"], factor * finish,
+                            factor * stages["decode"], factor * device_s, factor * finish,
                             cores=cores, devices=cards,
                         ),
                         1,

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from muscle_bayes.imaging.network.augmentation import MIRRORED
 from muscle_bayes.imaging.network.close_up import PARASPINAL, window, window_probabilities
 from muscle_bayes.imaging.network.devices import require_torch
-from muscle_bayes.imaging.network.prediction import class_probabilities
 from muscle_bayes.imaging.network.preprocessing import body_frame, network_input
+from muscle_bayes.imaging.network.probabilities import class_probabilities
 from muscle_bayes.imaging.network.samples import Array
 
 if TYPE_CHECKING:

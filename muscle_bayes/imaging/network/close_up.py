@@ -126,7 +126,7 @@ def look_closer(
     """
     import torch
 
-    from muscle_bayes.imaging.network.prediction import most_probable
+    from muscle_bayes.imaging.network.probabilities import most_probable
 
     own = np.isin(labels, PARASPINAL)
     if own.sum() < _LEAST_PIXELS or not _shows_back(own, labels):
@@ -177,7 +177,7 @@ def window_probabilities(
     """
     import torch
 
-    from muscle_bayes.imaging.network.prediction import class_probabilities
+    from muscle_bayes.imaging.network.probabilities import class_probabilities
     from muscle_bayes.imaging.network.signals import resampled, to_pixels
 
     stacks = [

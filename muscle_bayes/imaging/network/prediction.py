@@ -10,8 +10,8 @@ from scipy.ndimage import find_objects, label
 
 from muscle_bayes.errors import DeviceMemoryError
 from muscle_bayes.imaging.labels import SCHEME
-from muscle_bayes.imaging.network.augmentation import MIRRORED
 from muscle_bayes.imaging.network.devices import require_torch
+from muscle_bayes.imaging.network.probabilities import mean_probabilities, most_probable
 from muscle_bayes.imaging.network.samples import Array
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ class Computation:
     out_of_memory : list of str
         What was done each time the device's memory ran out.
     seconds : dict of float
-        Until the scan was on the device and normalised, for the windows, and for what follows in three dimensions.
+        To bring the scan to the device and the labels back (transfer), to normalise it, for the windows, and for what follows in
+        three dimensions (islands).
     """
 
     precision: str
@@ -157,8 +158,8 @@ def slice_labels(
         while k < nz or found is None:
             try:
                 if signals is None or found is None:
-                    signals, found = _start(scan, spacing, held)
-                    done.seconds["prepare"] = round(time.perf_counter() - began, 4)
+                    signals, found = _start(scan, spacing, held, done)
+                    done.seconds["prepare"] = round(time.perf_counter() - began - done.seconds["transfer"], 4)
                     k = 0
                     continue
                 k = _next_batch(networks, signals, found, k, done, device, mirror)
@@ -179,9 +180,18 @@ def slice_labels(
                 )
             if device.type == "cuda":
                 torch.cuda.empty_cache()
+    _wait_for(found.device)
+    done.seconds["windows"] = round(time.perf_counter() - began - sum(done.seconds.values()), 4)
+    back = time.perf_counter()
     labels: NDArray[np.uint8] = found.cpu().numpy().transpose(2, 1, 0)
-    done.seconds["windows"] = round(time.perf_counter() - began - done.seconds["prepare"], 4)
+    done.seconds["transfer"] = round(done.seconds["transfer"] + time.perf_counter() - back, 4)
     return labels, done
+
+
+def _wait_for(device: "torch.device") -> None:
+    """Wait until a card has done what this thread gave it, so that seconds are counted where they are spent."""
+    if device.type == "cuda":
+        require_torch().cuda.current_stream(device).synchronize()
 
 
 def _slices(image: Array) -> "torch.Tensor":
@@ -194,13 +204,16 @@ def _slices(image: Array) -> "torch.Tensor":
 
 
 def _start(
-    scan: "list[torch.Tensor | None]", spacing: tuple[float, float, float], held: "torch.device"
+    scan: "list[torch.Tensor | None]", spacing: tuple[float, float, float], held: "torch.device", done: Computation
 ) -> "tuple[Signals, torch.Tensor]":
     """Put a scan on a device; signals and an empty label map (nz, ny, nx) there."""
     torch = require_torch()
     from muscle_bayes.imaging.network.signals import prepared
 
+    began = time.perf_counter()
     tensors = [None if part is None else _moved(part, held) for part in scan]
+    _wait_for(held)
+    done.seconds["transfer"] = round(time.perf_counter() - began, 4)
     first, second = tensors
     assert first is not None
     nz, nx, ny = first.shape
@@ -238,85 +251,6 @@ def _next_batch(
     x, y = signals.box if signals.inner == shape else (slice(None), slice(None))
     found[torch.as_tensor(chosen, device=found.device), y, x] = planes.transpose(1, 2)
     return int(chosen[-1]) + 1
-
-
-def mean_probabilities(
-    networks: "list[torch.nn.Module]", windows: "torch.Tensor", *, mirror: bool, precision: str = "fp32"
-) -> "torch.Tensor":
-    """Return the mean probability of every class over an ensemble and both views, on the windows' device.
-
-    Parameters
-    ----------
-    networks : list of torch.nn.Module
-        One or more.
-    windows : (batch, CHANNELS, mx, my) float32 tensor
-        From `Signals.windows`, padded.
-    mirror : bool
-        Whether to average with the prediction of the mirrored slice.
-    precision : {"fp32", "bf16"}
-        Number type of the network; its output is summed in single precision.
-
-    Returns
-    -------
-    (batch, N_CLASSES, mx, my) float32 tensor
-    """
-    torch = require_torch()
-    if windows.device.type == "cuda":
-        # The order in which a card's matrix units want channels; on a processor what follows would be slower.
-        windows = windows.contiguous(memory_format=torch.channels_last)
-    views = [windows]
-    if mirror:
-        flipped = windows.flip(2)
-        flipped[:, 7].neg_()
-        views.append(flipped)
-    classes = torch.as_tensor(MIRRORED[:18].astype(np.int64), device=windows.device)
-    total: Any = None
-    for network in networks:
-        for number, view in enumerate(views):
-            with torch.autocast(windows.device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
-                logits = network(view)
-            found = torch.softmax(logits.float(), dim=1)
-            found = found if number == 0 else found.flip(2).index_select(1, classes)
-            total = found if total is None else total.add_(found)
-    return total.div_(len(networks) * len(views)) if len(networks) * len(views) > 1 else total
-
-
-def class_probabilities(
-    networks: "list[torch.nn.Module]",
-    inputs: Array,
-    device: "torch.device",
-    *,
-    mirror: bool,
-    precision: str = "fp32",
-) -> NDArray[np.float32]:
-    """Return the mean probability of every class for windows in main memory.
-
-    Parameters
-    ----------
-    networks : list of torch.nn.Module
-        One or more.
-    inputs : (batch, CHANNELS, nx, ny) float32
-        From `network_input`; any nx and ny.
-    device : torch.device
-        Where to compute.
-    mirror : bool
-        Whether to average with the prediction of the mirrored slice.
-    precision : {"fp32", "bf16"}
-        Number type of the network.
-
-    Returns
-    -------
-    (batch, N_CLASSES, nx, ny) float32
-    """
-    torch = require_torch()
-    from muscle_bayes.imaging.network.signals import padded
-
-    nx, ny = inputs.shape[2:]
-    with torch.inference_mode():
-        windows = padded(torch.as_tensor(inputs).to(device))
-        mean = mean_probabilities(networks, windows, mirror=mirror, precision=precision)[:, :, :nx, :ny]
-        found: NDArray[np.float32] = mean.cpu().numpy()
-    return found
 
 
 def without_islands(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -366,29 +300,3 @@ def _to_grid(probabilities: "torch.Tensor", signals: "Signals", shape: tuple[int
             whole = resampled(whole, axis, shape[axis - 2])
         probabilities = whole
     return most_probable(probabilities)
-
-
-def most_probable(probabilities: "torch.Tensor") -> "torch.Tensor":
-    """Return the most probable class of every pixel, the first of equal ones.
-
-    Parameters
-    ----------
-    probabilities : (batch, N_CLASSES, nx, ny) float32 tensor
-        On any device.
-
-    Returns
-    -------
-    (batch, nx, ny) uint8 tensor
-        There.
-    """
-    torch = require_torch()
-    if probabilities.device.type != "cpu":
-        return probabilities.argmax(dim=1).to(torch.uint8)
-    # Class by class, each pass over memory in order: many times faster on a processor than argmax across classes.
-    best = probabilities[:, 0].clone()
-    found = torch.zeros(best.shape, dtype=torch.uint8)
-    for number in range(1, probabilities.shape[1]):
-        here = probabilities[:, number]
-        found.masked_fill_(here > best, number)
-        torch.maximum(best, here, out=best)
-    return found

@@ -1,5 +1,6 @@
 """Images of a scan to a label map on their grid, by the networks of a bundle."""
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,10 @@ class Segmenter:
             mirror=mirror,
             record=record,
         )
+        began = time.perf_counter()
         spread = carried_with(self, first, second, labels, uncertainty)
+        if spread is not None:
+            record["seconds"]["uncertainty"] = round(time.perf_counter() - began, 4)
         image = on_input_grid(labels, first, next(iter(sources.values())))
         image.extra.update(
             {

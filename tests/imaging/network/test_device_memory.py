@@ -48,11 +48,11 @@ def test_a_scan_that_does_not_fit_is_held_in_main_memory(
     whole = prediction._start
     asked = []
 
-    def start(scan, spacing, held):  # type: ignore[no-untyped-def]
+    def start(scan, spacing, held, done):  # type: ignore[no-untyped-def]
         asked.append(held.type)
         if held.type == "meta":
             raise torch.OutOfMemoryError("out of memory")
-        return whole(scan, spacing, held)
+        return whole(scan, spacing, held, done)
 
     def window(networks, signals, found, k, done, device, mirror):  # type: ignore[no-untyped-def]
         return prediction_batch(networks, signals, found, k, done, CPU, mirror)

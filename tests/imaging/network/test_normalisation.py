@@ -7,7 +7,7 @@ from monai.networks.nets import SegResNet, UNet
 
 from muscle_bayes.imaging.network.architecture import build_network, dynamic_unet
 from muscle_bayes.imaging.network.normalisation import with_group_norms
-from muscle_bayes.imaging.network.prediction import most_probable
+from muscle_bayes.imaging.network.probabilities import most_probable
 from muscle_bayes.imaging.network.segmentation import Segmenter
 
 
