@@ -80,8 +80,11 @@ def _sequences(study: Study, out: Path, facts: pd.DataFrame) -> list[str]:
         return []
     scans = found.loc[found["participant_id"] != "", "participant_id"].nunique()
     sites_differ = int((found["participant_id"] == "").sum())
-    parts = [f"{scans} scans were acquired otherwise than the rest of their site"] if scans else []
-    parts += [f"{sites_differ} differences between sites or within them"] if sites_differ else []
+    parts = []
+    if scans:
+        parts.append(f"{scans} scan{' was' if scans == 1 else 's were'} acquired otherwise than the rest of their site")
+    if sites_differ:
+        parts.append(f"{sites_differ} difference{'' if sites_differ == 1 else 's'} between sites or within them")
     return [f"{' and '.join(parts)}: qc/sequences.tsv"]
 
 

@@ -45,6 +45,8 @@ _SORTING = (
     "ImageOrientationPatient",
 )
 _OF_EACH_FILE = ("SOPInstanceUID", "ImagePositionPatient", "AcquisitionTime")
+#: MR images, of one slice and of many: kinds of file that must have a size (DICOM PS3.4 B.5).
+_IMAGES = {"1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1"}
 #: Siemens says here which image of a Dixon series it is (DIXW, DIXF), where ImageType does not.
 _SIEMENS_OPTIONS = (0x0051, 0x1019)
 
@@ -141,6 +143,8 @@ class HeaderReader:
         self._shared = [Tag(name) for name in (*KEPT, *_SORTING, _SIEMENS_OPTIONS)]
         self._own = [Tag(name) for name in _OF_EACH_FILE]
         self._parsed: dict[tuple[Any, ...], Header | None] = {}
+        #: Whether the file that was read last is an image whose header is cut off or broken.
+        self.damaged = False
 
     def read(self, source: Path | IO[bytes]) -> Header | None:
         """Read the header of a DICOM file.
@@ -153,23 +157,32 @@ class HeaderReader:
         Returns
         -------
         Header or None
-            None where it is no DICOM file, no image (a DICOMDIR, a report), or its header is broken.
+            None where it is no DICOM file, no image (a DICOMDIR, a report), or its header is broken; `damaged` tells the last.
         """
-        try:
-            if isinstance(source, Path):
+        if isinstance(source, Path):
+            try:
                 with source.open("rb") as stream:
                     return self.read(stream)
+            except OSError:
+                self.damaged = True
+                return None
+        self.damaged = False
+        try:
             if not is_dicom(source.read(132)):
                 return None
             source.seek(0)
             with _quiet():
                 tags = [*self._shared, *self._own]
                 data = self._pydicom.dcmread(source, stop_before_pixels=True, specific_tags=tags)
-                return self._header(data)
+                header = self._header(data)
+                # A file that is cut off is parsed as far as it goes: an image without its size or series.
+                self.damaged = header is None and str(data.file_meta.get("MediaStorageSOPClassUID", "")) in _IMAGES
+                return header
         # A hostile header can raise nearly anything from inside a parser; whatever it was, this is no image to be used.
         except MemoryError:
             raise
         except Exception:
+            self.damaged = True
             return None
 
     def _header(self, data: Any) -> Header | None:

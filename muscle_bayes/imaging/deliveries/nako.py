@@ -19,12 +19,15 @@ does not, and exchanged water and fat would not be seen.
 
 import os
 import re
+import zlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
 
 from muscle_bayes.errors import DeliveryError
 from muscle_bayes.imaging.deliveries.assembling import nifti_image, scan_of_files, scan_of_stations
@@ -226,6 +229,13 @@ def _chosen(files: _Files, order_known: bool, where: str) -> dict[str, tuple[Pat
         if composed and pair["water"]:
             if len(pair["water"]) == 1 and order_known:
                 return {"composed": (pair["water"][0],)}
+            if all(_is_single_volume(path) for path in pair["water"]):
+                there = ", ".join(path.name for path in pair["water"][:3])
+                raise DeliveryError(
+                    where,
+                    f"The fat file is absent: of the composed series there is only {there}, a single volume",
+                    "Deliver the composed file of fat as well, such as 3D_GRE_TRA_F_COMPOSED",
+                )
             raise DeliveryError(
                 where,
                 f"There is one composed file ({pair['water'][0].name}) and none of fat; a file of four volumes does not say "
@@ -241,6 +251,16 @@ def _chosen(files: _Files, order_known: bool, where: str) -> dict[str, tuple[Pat
         f"There is no pair of water and fat (of this visit there is: {', '.join(there) or 'nothing of the Dixon scan'})",
         "Deliver 3D_GRE_TRA_W and 3D_GRE_TRA_F, or the composed series",
     )
+
+
+def _is_single_volume(path: Path) -> bool:
+    """Tell whether a file holds one volume; of a file that cannot be read it is not known."""
+    try:
+        # The header alone: the whole of every participant's file would be read where none has fat.
+        shape = nib.load(path).shape  # type: ignore[attr-defined]
+    except (ImageFileError, OSError, EOFError, ValueError, zlib.error):
+        return False
+    return len(shape) == 3 or set(shape[3:]) == {1}
 
 
 def _split(delivery: Delivery) -> DeliveredScan:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from muscle_bayes.errors import DeliveryError, ImageError, StationError
+from muscle_bayes.errors import ArchiveError, CorruptImageError, DeliveryError, ImageError, StationError
 from muscle_bayes.imaging.deliveries.archives import members, shown
 from muscle_bayes.imaging.deliveries.contrasts import FAT, WATER, contrast_of
 from muscle_bayes.imaging.deliveries.conversion import check_slices, convert_series
@@ -92,14 +92,27 @@ def read_stations(
     """
     names = {role: settings[role] for role in ("water", "fat", "image") if role in settings}
     wanted = ("image",) if "image" in names else (WATER, FAT)
-    groups, notes = _sorted_files(sources, scratch, where, lambda header: tell(header, names), wanted)
-    _check_wanted(groups, wanted, where, notes)
-    for group in groups.values():
-        check_slices(group.headers, f"{where}, {group.description}")
+    damaged: list[str] = []
+    try:
+        groups, notes = _sorted_files(sources, scratch, where, lambda header: tell(header, names), wanted, damaged)
+        _check_wanted(groups, wanted, where, notes)
+        for group in groups.values():
+            check_slices(group.headers, f"{where}, {group.description}")
+        repeats = settings.get("repeats", "refuse")
+        paired = _stations(_without_repeats(list(groups.values()), repeats, where), wanted, where)
+    except DeliveryError as error:
+        if not damaged or isinstance(error, ArchiveError):
+            raise
+        # What is missing may be what could not be read, which is the reason then.
+        raise CorruptImageError(
+            where,
+            f"{_damage(damaged)}. Without {'it' if len(damaged) == 1 else 'them'}: {error.problem}",
+            "Fetch the delivery again",
+        ) from error
+    if damaged:
+        notes.append(_damage(damaged))
     stations: list[dict[str, Volume]] = []
-    for station in _stations(
-        _without_repeats(list(groups.values()), settings.get("repeats", "refuse"), where), wanted, where
-    ):
+    for station in paired:
         volumes = {}
         for role, group in station.items():
             out = group.folder.with_name(f"{group.folder.name}-volume")
@@ -113,6 +126,13 @@ def read_stations(
     grid = next(iter(stations[0].values()))
     facts |= grid_facts(grid.affine, grid.data.shape)
     return stations, facts, notes + disagreements
+
+
+def _damage(names: Sequence[str]) -> str:
+    """How many files could not be read, and the first."""
+    if len(names) == 1:
+        return f"A DICOM file could not be read ({shown(names[0])})"
+    return f"{len(names):,} DICOM files could not be read (the first is {shown(names[0])})"
 
 
 def _read(path: Path, role: str, where: str) -> Volume:
@@ -129,8 +149,9 @@ def _sorted_files(
     where: str,
     tell: Callable[[Header], str | None],
     wanted: Sequence[str],
+    damaged: list[str],
 ) -> tuple[dict[tuple[str, str], Group], list[str]]:
-    """Write the wanted files to one folder a series and contrast."""
+    """Write the wanted files to one folder a series and contrast; names of broken ones are added to `damaged`."""
     groups: dict[tuple[str, str], Group] = {}
     others, ignored, nested, images = set(), 0, 0, 0
     people, studies, instances = set(), set(), set()
@@ -138,6 +159,9 @@ def _sorted_files(
     for name, content in _contents(sources, where):
         nested += isinstance(content, bytes) and content[:4] == b"PK\x03\x04"
         header = headers.read(content if isinstance(content, Path) else io.BytesIO(content))
+        if headers.damaged:
+            damaged.append(name)
+            continue
         if header is None:
             # Archives of UK Biobank have a list of their files; that is nothing to tell of everybody.
             ignored += not _MANIFEST.search(name)

@@ -11,7 +11,7 @@ from made_up_deliveries import AXIAL, BIRTH, NAME, body, dicom_bytes, ras_affine
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
-from muscle_bayes.errors import ConversionError, DeliveryError, StationError
+from muscle_bayes.errors import ConversionError, CorruptImageError, DeliveryError, StationError
 from muscle_bayes.imaging import label_id, quantify
 from muscle_bayes.imaging.deliveries import find_deliveries, load_delivery
 from muscle_bayes.imaging.deliveries.contrasts import contrast_of, named_contrast
@@ -345,3 +345,15 @@ def test_without_pydicom_one_clear_error(tmp_path, study, monkeypatch):
     monkeypatch.setitem(sys.modules, "pydicom", None)
     with pytest.raises(MissingDependencyError, match=r"muscle-bayes\[scans\]"):
         load_delivery(delivery, tmp_path / "scratch")
+
+
+@pytest.mark.parametrize("at", [SHAPE[2], 3], ids=["first of fat", "middle of water"])
+@pytest.mark.parametrize("kept", [0.4, 0.6, 0.8])
+def test_a_file_that_is_cut_off_is_named_as_the_reason(tmp_path, study, at, kept):
+    contents = pair(study)
+    # The pixels stand last, so this cuts within the header.
+    start = contents[at].index(b"\xe0\x7f\x10\x00")
+    contents[at] = contents[at][: int(kept * start)]
+    written(tmp_path / "P1", contents)
+    with pytest.raises(CorruptImageError, match=rf"A DICOM file could not be read \(IM{at:04d}\)"):
+        load_delivery(only(find_deliveries(tmp_path, "dicom")), tmp_path / "scratch")

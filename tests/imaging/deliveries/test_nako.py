@@ -183,3 +183,11 @@ def test_a_station_without_its_fat_is_refused(tmp_path):
     next((tmp_path / "3D_GRE_TRA_F").rglob("*sequ-2*")).unlink()
     with pytest.raises(DeliveryError, match="3 of water, 2 of fat"):
         load_delivery(only(find_deliveries(tmp_path, "nako")), tmp_path / "scratch")
+
+
+def test_composed_water_without_fat_says_that_the_fat_file_is_absent(tmp_path):
+    name = "100042_30_3D_GRE_TRA_W_COMPOSED.nii.gz"
+    saved(tmp_path / "100042" / name, WATER)
+    (problem,) = find_deliveries(tmp_path, "nako").problems
+    assert "The fat file is absent" in problem["problem"]
+    assert name in problem["problem"]
