@@ -103,7 +103,10 @@ def pooled_subgroups(
         Why not, or by which engine it was fitted where that was not the Laplace engine.
     """
     kept = groups.notna()
-    persons, groups = persons[kept], groups[kept]
+    # A pilot has nobody in some groups.
+    persons, groups = persons[kept], groups[kept].cat.remove_unused_categories()
+    if len(groups.cat.categories) < 2:
+        return [], "not fitted with partial pooling: everybody is in one group"
     known = column in overall.model.parsed.names or column in overall.recipe.group_columns
     if not known:
         column = column if column not in persons else f"{column}_group"

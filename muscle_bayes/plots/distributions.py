@@ -71,8 +71,11 @@ def distributions(result: pd.DataFrame, *, width_mm: float = TWO_COLUMNS, title:
 
 
 def _panel(ax: Any, own: pd.DataFrame) -> None:
-    ticks, names, top = [], [], own["q95"].max()
-    reach = top - own["q05"].min()
+    # Cells of few persons have no quantiles, so that nobody can be told from them; a pilot may have no others.
+    shown = bool(own["estimate"].notna().any())
+    bottom, top = (own["q05"].min(), own["q95"].max()) if shown else (0.0, 1.0)
+    reach = top - bottom
+    ticks, names = [], []
     for k, ((by, group), rows) in enumerate(own.groupby(["by", "group"], sort=False)):
         ticks.append(k)
         label = rows["by_label"].iloc[0]
@@ -90,11 +93,15 @@ def _panel(ax: Any, own: pd.DataFrame) -> None:
                    boxprops={"facecolor": _FACES[row["outcome"]], "edgecolor": edge["color"], "lw": 0.8},
                    medianprops={"color": INK, "lw": 1.2}, whiskerprops=edge, capprops=edge)  # fmt: skip
         p = rows["p_value"].iloc[0]
-        if pd.notna(p):
+        if pd.notna(p) and rows["q95"].notna().any():
             ax.text(k, rows["q95"].max() + 0.03 * reach, "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}", ha="center",
                     va="bottom", fontsize=5.8)  # fmt: skip
     ax.set_xlim(-0.55, len(ticks) - 0.45)
-    ax.set_ylim(own["q05"].min() - 0.05 * reach, top + 0.12 * reach)
+    ax.set_ylim(bottom - 0.05 * reach, top + 0.12 * reach)
+    if not shown:
+        ax.set_yticks([])
+        ax.text(0.5, 0.5, "too few participants to show", transform=ax.transAxes, ha="center", va="center", fontsize=6.5,
+                color=GREY)  # fmt: skip
     ax.set_xticks(ticks, names)
     ax.tick_params(axis="x", length=0, pad=11)
     unit = own["scale"].iloc[0]

@@ -175,3 +175,10 @@ def test_pooled_subgroups_go_from_everyones_odds_ratio_to_the_interaction_model(
     assert np.log(ratio["estimate"]) == pytest.approx(both["male"] - both["female"], abs=0.02 + 0.1 * abs(both["male"]))
     if spread < 1:
         assert ratio["upper"] / ratio["lower"] < 1.01
+
+
+def test_a_group_without_persons_is_no_group_to_pool(overall, cohort) -> None:
+    groups = pd.Series(pd.Categorical(["30 to 49"] * len(cohort), ["under 30", "30 to 49"]), index=cohort.index)
+    frames, note = pooled_subgroups(overall, cohort, "age_band", groups, per=None, draws=500, seed=1)
+    assert frames == []
+    assert "everybody is in one group" in note

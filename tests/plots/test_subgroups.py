@@ -91,3 +91,13 @@ def test_nothing_overlaps_in_print(look, result, boxes, burden, width: int) -> N
         assert figure.get_figwidth() * 25.4 == pytest.approx(width)
         assert look.overlapping(figure) == []
         assert "Simulated data" in look.texts(figure)
+
+
+def test_boxes_of_too_few_persons_say_so_and_keep_the_sizes(look, boxes) -> None:
+    few = boxes.copy()
+    few.attrs = boxes.attrs
+    few[["q05", "lower", "estimate", "upper", "q95"]] = np.nan
+    figure = draw_boxes(few)
+    assert look.texts(figure).count("too few participants to show") == few["term"].nunique()
+    assert f"{few['n'].iloc[0]:,}" in look.texts(figure)
+    assert not look.overlapping(figure)

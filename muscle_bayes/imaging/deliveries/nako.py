@@ -230,10 +230,10 @@ def _chosen(files: _Files, order_known: bool, where: str) -> dict[str, tuple[Pat
             if len(pair["water"]) == 1 and order_known:
                 return {"composed": (pair["water"][0],)}
             if all(_is_single_volume(path) for path in pair["water"]):
-                there = ", ".join(path.name for path in pair["water"][:3])
+                held = ", ".join(path.name for path in pair["water"][:3])
                 raise DeliveryError(
                     where,
-                    f"The fat file is absent: of the composed series there is only {there}, a single volume",
+                    f"The fat file is absent: of the composed series there is only {held}, a single volume",
                     "Deliver the composed file of fat as well, such as 3D_GRE_TRA_F_COMPOSED",
                 )
             raise DeliveryError(
