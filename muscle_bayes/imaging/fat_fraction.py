@@ -181,7 +181,7 @@ def check_dixon_units(water: np.ndarray, fat: np.ndarray, water_name: str, fat_n
             )
     peaks = {name: float(np.percentile(data[data > 0], 99.9)) for data, name in ((water, water_name), (fat, fat_name))}
     (low_name, low), (_, high) = sorted(peaks.items(), key=lambda item: item[1])
-    plateau = _fraction_plateau(water, water_name, high) or _fraction_plateau(fat, fat_name, high)
+    plateau = _fraction_plateau(water, water_name, fat, high) or _fraction_plateau(fat, fat_name, water, high)
     if plateau is None and low <= 1.001 < 20 <= high:
         plateau = low_name, "between 0 and 1"
     if plateau is not None:
@@ -195,16 +195,20 @@ def check_dixon_units(water: np.ndarray, fat: np.ndarray, water_name: str, fat_n
         )
 
 
-def _fraction_plateau(data: np.ndarray, name: str, highest: float) -> tuple[str, str] | None:
+def _fraction_plateau(data: np.ndarray, name: str, other: np.ndarray, highest: float) -> tuple[str, str] | None:
     """Name an image that ends in a plateau at 100 or 1000, as fat and noise in air do in a map of fractions.
 
-    A signal that happens to peak there has a thin top. A map whose air is masked may end lower, in fat, and is not known by this.
+    A signal that happens to peak at 100 has a thin top. One that ends at 1000, to which images are scaled, has signal in the other
+    image where it does, and a fraction of 1 has none. A map whose air is masked may end lower, in fat, and is not known by this.
     """
     positive, top = int((data > 0).sum()), float(data.max())
     for whole, unit in ((100.0, "in percent"), (1000.0, "per mille")):
-        if unit == "in percent" and highest <= 150:
+        if not 0.99 * whole < top <= 1.00001 * whole:
             continue
-        if 0.99 * whole < top <= 1.00001 * whole and (data >= 0.99 * whole).sum() > 1e-3 * positive:
+        there = data >= 0.99 * whole
+        if there.sum() <= 1e-3 * positive:
+            continue
+        if (highest > 150) if unit == "in percent" else (np.median(other[there]) < 0.03 * np.percentile(other, 99.9)):
             return name, unit
     return None
 
