@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from muscle_bayes.errors import ImageError
 from muscle_bayes.imaging.fat_fraction import check_dixon_units, check_magnitude
 from muscle_bayes.imaging.images import ImageSource, Volume, open_image, read_volumes, require_same_grid
+from muscle_bayes.imaging.uncertainty import label_fingerprint
 
 type Images = ImageSource | tuple[ImageSource, ImageSource] | Mapping[str, ImageSource]
 
@@ -90,7 +91,8 @@ def on_input_grid(labels: NDArray[np.uint8], volume: Volume, source: ImageSource
     Returns
     -------
     nibabel.Nifti1Image
-        uint8, with the affine, codes and units of the image.
+        uint8, with the affine, codes and units of the image; `extra["labels_sha256"]` is the hash by which `quantify` knows later
+        that these are still the labels that were given.
     """
     if volume.stored is not None:
         affine, header = volume.stored
@@ -107,4 +109,5 @@ def on_input_grid(labels: NDArray[np.uint8], volume: Volume, source: ImageSource
             getattr(out, f"set_{code}")(affine, code=known)
         out.header.set_xyzt_units(*header.get_xyzt_units())
     out.set_data_dtype(np.uint8)
+    out.extra["labels_sha256"] = label_fingerprint(labels)
     return out

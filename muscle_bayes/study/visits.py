@@ -111,8 +111,7 @@ def sessions_of(study: Study) -> list[str]:
     list of str
         In the order in which they first occur; one empty text where the table has none.
     """
-    path = study.resolve(study.participants.file)
-    table = apply_mapping(read_table(path), study.participants.model_dump()["columns"], path.name)
+    table, _ = _participants(study)
     if "session_id" not in table:
         return [""]
     return list(dict.fromkeys(identifiers(table["session_id"]).fillna("")))
@@ -131,11 +130,16 @@ def identifiers_of(study: Study) -> list[str]:
     list of str
         Each once.
     """
-    path = study.resolve(study.participants.file)
-    table = apply_mapping(read_table(path), study.participants.model_dump()["columns"], path.name)
+    table, name = _participants(study)
     if "participant_id" not in table:
-        raise missing_column("participant_id", table.columns, path.name)
+        raise missing_column("participant_id", table.columns, name)
     return list(dict.fromkeys(identifiers(table["participant_id"]).dropna()))
+
+
+def _participants(study: Study) -> tuple[pd.DataFrame, str]:
+    """Return the participants' table under the canonical names, and the name of its file."""
+    path = study.resolve(study.participants.file)
+    return apply_mapping(read_table(path), study.participants.model_dump()["columns"], path.name), path.name
 
 
 def _of_session(study: Study, session: str | None) -> pd.DataFrame:

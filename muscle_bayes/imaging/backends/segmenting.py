@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import nibabel as nib
-import numpy as np
 
 from muscle_bayes.errors import InvalidValueError
 from muscle_bayes.imaging.backends.opening import open_backend
 from muscle_bayes.imaging.scan_input import Images
-from muscle_bayes.imaging.uncertainty import label_fingerprint
 
 
 def segment(
@@ -88,7 +86,6 @@ def segment(
     if progress is not None:
         progress(opened.words)
     labels = opened(images)
-    _stamp(labels)
     if out is not None:
         save_labels(labels, out)
     return labels
@@ -113,13 +110,7 @@ def save_labels(labels: nib.Nifti1Image, path: str | Path) -> dict[str, Path]:
     if not path.name.endswith((".nii", ".nii.gz")):
         raise InvalidValueError("out", f"{path.name!r} is not a NIfTI name", "End it with .nii.gz")
     path.parent.mkdir(parents=True, exist_ok=True)
-    _stamp(labels)
     nib.save(labels, path)
     sidecar = path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".json")
     sidecar.write_text(json.dumps(dict(labels.extra), indent=2) + "\n", encoding="utf-8")
     return {"labels": path, "sidecar": sidecar}
-
-
-def _stamp(labels: nib.Nifti1Image) -> None:
-    """Add the hash by which `quantify` knows that these are still the labels of which `extra` speaks."""
-    labels.extra["labels_sha256"] = label_fingerprint(np.asarray(nib.as_closest_canonical(labels).dataobj))

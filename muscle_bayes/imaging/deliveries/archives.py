@@ -97,16 +97,9 @@ def members(path: Path, where: str, limits: Limits = LIMITS) -> Iterator[Member]
                 content = _content(archive, entry, told, limits, limits.total_bytes - total)
                 total += len(content)
                 yield Member(shown(entry.filename), content)
-    # zipfile raises a ValueError or RuntimeError for some broken tables, and zlib its own error for broken data.
-    except (
-        zipfile.BadZipFile,
-        zipfile.LargeZipFile,
-        EOFError,
-        OSError,
-        RuntimeError,
-        ValueError,
-        NotImplementedError,
-    ) as error:
+    # zipfile raises a ValueError or RuntimeError for some broken tables and NotImplementedError, which is one, for methods that it
+    # does not know; zlib its own error for broken data.
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, OSError, RuntimeError, ValueError) as error:
         raise ArchiveError(told, f"It cannot be read as a zip archive ({_reason(error)})", _REMEDY) from error
     except zlib.error as error:
         raise ArchiveError(told, f"A member is damaged ({_reason(error)})", _REMEDY) from error
